@@ -1,0 +1,54 @@
+# Two commands are all a newcomer needs: `make up` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PROTOS := epp/_pb/.generated
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check format protos lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(INSTALLED) $(PROTOS) ## run the local stack: fake vLLM pods, the picker, a real Envoy (ARGS=--once: run, verify, exit)
+	@$(BIN)/epp up $(ARGS)
+
+test: $(INSTALLED) $(PROTOS) ## run every test (ARGS='-k name' selects)
+	@$(BIN)/pytest $(ARGS)
+
+check: $(INSTALLED) $(PROTOS) ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## rewrite the sources in the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+protos: $(PROTOS) ## generate epp/_pb from protos/
+
+$(PROTOS): $(INSTALLED) $(wildcard protos/*.proto protos/*/*.proto protos/*/*/*.proto) protos/generate.py
+	@echo "generating epp/_pb from protos/"
+	@$(BIN)/python protos/generate.py
+	@touch $@
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than 3.11; try: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "installing into $(VENV) (about a minute the first time)"
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "python3 has no venv module here; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: $(INSTALLED) ## write requirements.lock anew (needs uv on the PATH)
+	uv pip compile pyproject.toml --quiet --upgrade --extra fast --extra lab --group dev --generate-hashes \
+	  --only-binary :all: --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements.lock
+
+clean: ## remove what the other commands made
+	rm -rf $(VENV) epp/_pb .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

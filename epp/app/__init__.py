@@ -1,0 +1,1 @@
+"""Composition root: wiring, timers, drain. The only place that creates tasks."""

@@ -1,0 +1,1 @@
+"""Command line: one file per subcommand, each with a click command object."""

@@ -1,0 +1,60 @@
+"""A decision: where one request goes, and the numbers that led there."""
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.request import InferenceRequest
+
+
+class Reservation(msgspec.Struct, frozen=True):
+    """A place taken in the in-flight ledger by a pick; `generation` guards against a slot that was used again."""
+
+    slot: int
+    generation: int
+    serial: int
+    """unique per ledger; releasing the same serial twice changes nothing"""
+    tokens: int
+    """prompt tokens that were added for this request"""
+
+
+class ScorerColumn(msgspec.Struct, frozen=True):
+    """One scorer's opinion of all candidates, in their order."""
+
+    plugin: str
+    weight: float
+    scores: NDArray[np.float64]
+    """shape (candidates,), each in 0..1, before the weight"""
+
+
+class ScoreCard(msgspec.Struct, frozen=True):
+    """Why an endpoint was picked: the candidates and what every scorer said of them."""
+
+    profile: str
+    candidates: tuple[Endpoint, ...]
+    columns: tuple[ScorerColumn, ...]
+    totals: NDArray[np.float64]
+    """shape (candidates,): sum of weight * score"""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The answer to one request."""
+
+    request: InferenceRequest
+    """as routing resolved it: priority and target model are final"""
+    endpoints: tuple[Endpoint, ...]
+    """the picked endpoint first, then the fallbacks in order; never empty"""
+    destinations: str
+    """comma-separated value for header and metadata"""
+    reservation: Reservation
+    card: ScoreCard
+    lessons: tuple[Callable[[], None], ...] = ()
+    """what plugins learn from this decision; run after the reply was written"""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint that holds the reservation."""
+        return self.endpoints[0]

@@ -1,0 +1,25 @@
+"""InferencePool: which pods belong together, and on which ports they serve (inference.networking.k8s.io/v1)."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+POOL_GROUP = "inference.networking.k8s.io"
+
+
+class InferencePool(msgspec.Struct, frozen=True):
+    """What the picker needs of an InferencePool object."""
+
+    namespace: str
+    name: str
+    match_labels: Mapping[str, str]
+    target_ports: tuple[int, ...]
+    """1 to 8 ports; each is a rank with its own endpoint"""
+    app_protocol: Literal["http", "kubernetes.io/h2c"] = "http"
+    failure_mode: Literal["FailOpen", "FailClose"] = "FailClose"
+    group: str = POOL_GROUP
+
+    def selects(self, labels: Mapping[str, str]) -> bool:
+        """Whether a pod with these labels belongs to the pool (equality on every label of the selector)."""
+        return all(labels.get(name) == value for name, value in self.match_labels.items())

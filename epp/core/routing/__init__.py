@@ -1,0 +1,1 @@
+"""Joins objectives, candidates, admission and scheduling into one decision."""

@@ -1,0 +1,1 @@
+"""Request and snapshot in, endpoint out, with the reasons."""

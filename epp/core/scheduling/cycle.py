@@ -1,0 +1,86 @@
+"""One scheduling cycle: a request, the candidates, and what plugins may look at while they judge them."""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.request import InferenceRequest
+from epp.core.state.columns import FloatColumn
+from epp.core.state.ledger import InFlightLedger
+from epp.core.state.snapshot import PoolSnapshot
+
+Positions = NDArray[np.intp]
+ScrapedSignal = Literal["waiting", "running", "kv_usage"]
+
+
+class Candidates:
+    """An ordered choice among the endpoints of a snapshot."""
+
+    __slots__ = ("positions", "slots", "snapshot")
+
+    def __init__(self, snapshot: PoolSnapshot, positions: Positions | None = None) -> None:
+        self.snapshot = snapshot
+        self.positions: Positions = np.arange(len(snapshot.endpoints)) if positions is None else positions
+        self.slots: Positions = snapshot.slots if positions is None else snapshot.slots[positions]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def endpoint(self, index: int) -> Endpoint:
+        """The endpoint of candidate number `index`."""
+        return self.snapshot.endpoints[int(self.positions[index])]
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All candidates in order."""
+        everyone = self.snapshot.endpoints
+        return tuple(everyone[position] for position in self.positions.tolist())
+
+    def keep(self, indices: Sequence[int] | NDArray[np.intp] | NDArray[np.bool_]) -> "Candidates":
+        """The candidates at `indices` in that order, or where a boolean mask is true."""
+        chosen = np.asarray(indices) if len(indices) else np.empty(0, dtype=np.intp)
+        return Candidates(self.snapshot, self.positions[chosen])
+
+
+class Cycle:
+    """What plugins see of one decision. `products` holds what producers made, by the producer's plugin name."""
+
+    __slots__ = ("ledger", "now", "products", "request", "rng", "snapshot")
+
+    def __init__(
+        self, request: InferenceRequest, snapshot: PoolSnapshot, ledger: InFlightLedger, now: float, rng: Random
+    ) -> None:
+        self.request = request
+        self.snapshot = snapshot
+        self.ledger = ledger
+        self.now = now
+        self.rng = rng
+        self.products: dict[str, Any] = {}
+
+    def is_stale(self, candidates: Candidates) -> NDArray[np.bool_]:
+        """Which candidates have not been scraped for longer than the snapshot's limit."""
+        updated_at = self.snapshot.load.updated_at[candidates.slots]
+        stale: NDArray[np.bool_] = updated_at < self.now - self.snapshot.metrics_stale_after_s
+        return stale
+
+    def scraped(self, signal: ScrapedSignal, candidates: Candidates) -> FloatColumn:
+        """A scraped signal, shape (candidates,).
+
+        A silent endpoint counts as one worse than the worst that is known, so that it loses preference without
+        touching the others; when everybody is silent the last values stand.
+        """
+        column: FloatColumn = getattr(self.snapshot.load, signal)
+        values: FloatColumn = column[candidates.slots]
+        stale = self.is_stale(candidates)
+        if stale.any() and not stale.all():
+            worst = values[~stale].max()
+            values = np.where(stale, np.maximum(values, worst + 1.0), values)
+        return values
+
+    def in_flight(self, candidates: Candidates) -> NDArray[np.int64]:
+        """Our own unfinished requests, shape (candidates,)."""
+        return self.ledger.requests[candidates.slots]

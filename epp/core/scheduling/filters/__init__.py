@@ -1,0 +1,1 @@
+"""Filters: leave candidates out."""

@@ -1,0 +1,63 @@
+"""The extension points of a scheduling profile. A plugin is any object with the method of its kind."""
+
+from typing import Protocol, runtime_checkable
+
+from epp.core.domain.decision import Reservation
+from epp.core.scheduling.cycle import Candidates, Cycle
+from epp.core.state.columns import FloatColumn
+
+
+@runtime_checkable
+class Filter(Protocol):
+    """Leaves some candidates out."""
+
+    def filter(self, cycle: Cycle, candidates: Candidates) -> Candidates:
+        """The candidates that stay; an empty result refuses the request."""
+        ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Judges the candidates."""
+
+    def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
+        """Shape (candidates,), 0 worst to 1 best; values outside are clamped."""
+        ...
+
+
+@runtime_checkable
+class Picker(Protocol):
+    """Chooses among scored candidates."""
+
+    def pick(self, cycle: Cycle, candidates: Candidates, totals: FloatColumn) -> list[int]:
+        """Indices into `candidates`, best first; never empty for a non-empty choice."""
+        ...
+
+
+@runtime_checkable
+class Producer(Protocol):
+    """Makes data that scorers and filters consume; it is put into `cycle.products` under the producer's name."""
+
+    def produce(self, cycle: Cycle, candidates: Candidates) -> object:
+        """Runs once per decision, before filters and scorers."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Learns from decisions. Runs after the reply was written, so it costs the request nothing."""
+
+    def learn(self, cycle: Cycle, reservation: Reservation) -> None:
+        """The request of `cycle` went to the slot of `reservation`."""
+
+    def forget_slot(self, slot: int) -> None:
+        """The slot has a new owner; what was known of it is void."""
+
+
+@runtime_checkable
+class ProfileHandler(Protocol):
+    """Says which profiles run for a request."""
+
+    def profiles(self, cycle: Cycle, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the profiles to run, the primary one first."""
+        ...

@@ -1,0 +1,1 @@
+"""Producers: make the data that scorers consume, once per decision."""

@@ -1,0 +1,56 @@
+"""A scheduling profile: filters, then weighted scorers, then one picker."""
+
+import msgspec
+import numpy as np
+
+from epp.core.domain.decision import ScoreCard, ScorerColumn
+from epp.core.domain.errors import DroppedReason, ResourceExhausted
+from epp.core.scheduling.cycle import Candidates, Cycle
+from epp.core.scheduling.plugins import Filter, Picker, Scorer
+
+
+class NamedFilter(msgspec.Struct, frozen=True):
+    """A filter and the name it has in the configuration."""
+
+    name: str
+    plugin: Filter
+
+
+class WeightedScorer(msgspec.Struct, frozen=True):
+    """A scorer, its name in the configuration and its weight."""
+
+    name: str
+    plugin: Scorer
+    weight: float
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """total = sum of weight * clamp(score, 0, 1); weights are not normalised, as in the reference."""
+
+    name: str
+    filters: tuple[NamedFilter, ...]
+    scorers: tuple[WeightedScorer, ...]
+    picker: Picker
+
+    def run(self, cycle: Cycle, candidates: Candidates) -> tuple[Candidates, list[int], ScoreCard]:
+        """What was left of the candidates, the picked indices, and the scores.
+
+        Raises ResourceExhausted when the filters leave nobody (the reference's status).
+        """
+        for named in self.filters:
+            candidates = named.plugin.filter(cycle, candidates)
+            if not len(candidates):
+                raise ResourceExhausted(
+                    "failed to find target endpoint: no endpoints available for the given request",
+                    hint=f"filter {named.name!r} of profile {self.name!r} left no endpoint",
+                    reason=DroppedReason.SATURATED,
+                    retry_after_s=1,
+                )
+        totals = np.zeros(len(candidates))
+        columns = []
+        for scorer in self.scorers:
+            scores = np.clip(scorer.plugin.score(cycle, candidates), 0.0, 1.0)
+            totals += scorer.weight * scores
+            columns.append(ScorerColumn(scorer.name, scorer.weight, scores))
+        picked = self.picker.pick(cycle, candidates, totals)
+        return candidates, picked, ScoreCard(self.name, candidates.endpoints, tuple(columns), totals)

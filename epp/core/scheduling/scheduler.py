@@ -1,0 +1,71 @@
+"""The scheduler: candidates in, decision out. It picks and reserves in one step, with nothing awaited between."""
+
+from functools import partial
+from random import Random
+
+import msgspec
+
+from epp.core.domain.decision import Decision
+from epp.core.domain.request import InferenceRequest
+from epp.core.scheduling.cycle import Candidates, Cycle
+from epp.core.scheduling.plugins import Learner, Producer, ProfileHandler
+from epp.core.scheduling.profile import Profile
+from epp.core.state.ledger import InFlightLedger
+from epp.core.state.snapshot import PoolSnapshot
+
+
+class NamedProducer(msgspec.Struct, frozen=True):
+    """A producer and the name under which consumers find its product."""
+
+    name: str
+    plugin: Producer
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Everything that a configuration resolves to."""
+
+    profiles: tuple[Profile, ...]
+    handler: ProfileHandler
+    producers: tuple[NamedProducer, ...] = ()
+
+    @property
+    def learners(self) -> tuple[Learner, ...]:
+        """The producers that learn from decisions."""
+        return tuple(named.plugin for named in self.producers if isinstance(named.plugin, Learner))
+
+
+class Scheduler:
+    """One per process; `policy` may be swapped between two requests."""
+
+    def __init__(self, policy: Policy, ledger: InFlightLedger, rng: Random) -> None:
+        self._policy = policy
+        self._ledger = ledger
+        self._rng = rng
+        self._profiles = {profile.name: profile for profile in policy.profiles}
+        self._names = tuple(self._profiles)
+        self._learners = policy.learners
+
+    def schedule(
+        self, request: InferenceRequest, snapshot: PoolSnapshot, candidates: Candidates, now: float
+    ) -> Decision:
+        """Picks among `candidates` (not empty) and reserves the place; raises ResourceExhausted."""
+        cycle = Cycle(request, snapshot, self._ledger, now, self._rng)
+        for named in self._policy.producers:
+            cycle.products[named.name] = named.plugin.produce(cycle, candidates)
+        primary = self._profiles[self._policy.handler.profiles(cycle, self._names)[0]]
+        left, picked, card = primary.run(cycle, candidates)
+        endpoints = tuple(left.endpoint(index) for index in picked)
+        reservation = self._ledger.reserve(int(left.slots[picked[0]]), request.prompt.token_count)
+        return Decision(
+            request=request,
+            endpoints=endpoints,
+            destinations=",".join([endpoint.destination for endpoint in endpoints]),
+            reservation=reservation,
+            card=card,
+            lessons=tuple(partial(learner.learn, cycle, reservation) for learner in self._learners),
+        )
+
+    def forget_slot(self, slot: int) -> None:
+        """The slot has a new owner."""
+        for learner in self._learners:
+            learner.forget_slot(slot)

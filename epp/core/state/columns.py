@@ -1,0 +1,64 @@
+"""Load columns: the last scraped numbers of every slot, one array per signal.
+
+Cells have one writer (whoever scrapes) and no invariant spans two of them, so that they can live in shared memory.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epp.core.domain.ports import LoadReport
+
+FloatColumn = NDArray[np.float64]
+NEVER = -np.inf
+NO_ADAPTERS: frozenset[str] = frozenset()
+DEFAULT_KV_BLOCK_TOKENS = 16.0
+
+
+class LoadColumns:
+    """Arrays indexed by slot; `reserve` grows them, a slot's cells are reset when it gets a new endpoint."""
+
+    def __init__(self, slots: int = 16) -> None:
+        self.waiting: FloatColumn = np.zeros(slots)
+        self.running: FloatColumn = np.zeros(slots)
+        self.kv_usage: FloatColumn = np.zeros(slots)
+        self.kv_block_tokens: FloatColumn = np.full(slots, DEFAULT_KV_BLOCK_TOKENS)
+        self.kv_blocks: FloatColumn = np.zeros(slots)
+        self.max_adapters: FloatColumn = np.zeros(slots)
+        self.updated_at: FloatColumn = np.full(slots, NEVER)
+        """monotonic seconds of the last good scrape, -inf before the first"""
+        self.running_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
+        self.waiting_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+    def reserve(self, slots: int) -> None:
+        """Makes room for slots 0..slots-1."""
+        if slots <= len(self):
+            return
+        grown = LoadColumns(max(slots, 2 * len(self)))
+        for name, cells in vars(self).items():
+            getattr(grown, name)[: len(cells)] = cells
+        vars(self).update(vars(grown))
+
+    def reset(self, slot: int) -> None:
+        """Forgets everything about a slot."""
+        fresh = LoadColumns(1)
+        for name, cells in vars(self).items():
+            cells[slot] = getattr(fresh, name)[0]
+
+    def store(self, slot: int, report: LoadReport, now: float) -> None:
+        """Takes over a scrape; a signal that the page does not have keeps its old value, as in the reference."""
+        for cells, value in (
+            (self.waiting, report.waiting),
+            (self.running, report.running),
+            (self.kv_usage, report.kv_usage),
+            (self.kv_block_tokens, report.kv_block_tokens),
+            (self.kv_blocks, report.kv_blocks),
+            (self.max_adapters, report.max_adapters),
+        ):
+            if value is not None:
+                cells[slot] = value
+        self.running_adapters[slot] = frozenset(report.running_adapters)
+        self.waiting_adapters[slot] = frozenset(report.waiting_adapters)
+        self.updated_at[slot] = now

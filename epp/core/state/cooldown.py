@@ -1,0 +1,49 @@
+"""Cool-downs: an endpoint that cannot be reached twice in a row is left alone for a while.
+
+Only failures of local origin count (no HTTP answer at all): a model server's own error says nothing about the path to
+it. First 5 s, doubled at each further failure that follows without a success, at most 60 s.
+"""
+
+FAILURES_BEFORE_COOLING = 2
+FIRST_COOLING_S = 5.0
+LONGEST_COOLING_S = 60.0
+
+
+class CoolDowns:
+    """Keeps consecutive failures and the end of the cool-down per endpoint key."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, int] = {}
+        self._cool_until: dict[str, float] = {}
+
+    def failed(self, key: str, now: float) -> None:
+        """One more failure of local origin in a row."""
+        if self.is_cooling(key, now):
+            return
+        failures = self._failures.get(key, 0) + 1
+        self._failures[key] = failures
+        if failures >= FAILURES_BEFORE_COOLING:
+            doublings = failures - FAILURES_BEFORE_COOLING
+            self._cool_until[key] = now + min(FIRST_COOLING_S * 2**doublings, LONGEST_COOLING_S)
+
+    def succeeded(self, key: str, now: float) -> None:
+        """The endpoint answered; a running cool-down still runs to its end."""
+        if key in self._failures and not self.is_cooling(key, now):
+            del self._failures[key]
+            self._cool_until.pop(key, None)
+
+    def forget(self, key: str) -> None:
+        """The endpoint left the pool."""
+        self._failures.pop(key, None)
+        self._cool_until.pop(key, None)
+
+    def is_cooling(self, key: str, now: float) -> bool:
+        """Whether the endpoint is to be avoided at `now`."""
+        until = self._cool_until.get(key)
+        return until is not None and now < until
+
+    def cooling(self, now: float) -> frozenset[str]:
+        """Keys of all endpoints to be avoided at `now`; empty in the ordinary case."""
+        if not self._cool_until:
+            return frozenset()
+        return frozenset(key for key, until in self._cool_until.items() if now < until)

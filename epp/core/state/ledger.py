@@ -1,0 +1,88 @@
+"""The in-flight ledger: which endpoint holds how many of our own unfinished requests.
+
+A pick reserves a place in the same step; the place moves when the proxy reports another server, and is released
+exactly once. Handles carry slot and generation, so a release that comes late never touches the slot's next owner.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epp.core.domain.decision import Reservation
+
+Count = NDArray[np.int64]
+
+
+class InFlightLedger:
+    """Requests and prompt tokens in flight, indexed by slot.
+
+    `requests` and `tokens` are read by scorers; everything else goes through the methods.
+    """
+
+    def __init__(self, slots: int = 16) -> None:
+        self.requests: Count = np.zeros(slots, dtype=np.int64)
+        self.tokens: Count = np.zeros(slots, dtype=np.int64)
+        self._generations: list[int] = [0] * slots
+        self._open: dict[int, Reservation] = {}
+        self._serial = 0
+
+    @property
+    def open_count(self) -> int:
+        """Reservations that have not been released."""
+        return len(self._open)
+
+    def reserve_slots(self, slots: int) -> None:
+        """Makes room for slots 0..slots-1."""
+        missing = slots - len(self.requests)
+        if missing <= 0:
+            return
+        missing = max(missing, len(self.requests))
+        padding = np.zeros(missing, dtype=np.int64)
+        self.requests = np.concatenate([self.requests, padding])
+        self.tokens = np.concatenate([self.tokens, padding])
+        self._generations.extend([0] * missing)
+
+    def generation(self, slot: int) -> int:
+        """Generation of the slot's present owner."""
+        return self._generations[slot]
+
+    def is_idle(self, slot: int) -> bool:
+        """True when nothing of ours is in flight there, so that the slot may change owner."""
+        return not self.requests[slot]
+
+    def renew(self, slot: int) -> int:
+        """Gives an idle slot to a new owner and returns its generation; raises ValueError when it is not idle."""
+        if not self.is_idle(slot):
+            raise ValueError(f"slot {slot} still has {self.requests[slot]} requests in flight")
+        self._generations[slot] += 1
+        return self._generations[slot]
+
+    def reserve(self, slot: int, tokens: int) -> Reservation:
+        """Takes a place for one request of `tokens` prompt tokens."""
+        self._serial += 1
+        reservation = Reservation(slot, self._generations[slot], self._serial, tokens)
+        self._open[reservation.serial] = reservation
+        self.requests[slot] += 1
+        self.tokens[slot] += tokens
+        return reservation
+
+    def move(self, reservation: Reservation, slot: int) -> None:
+        """The request is served elsewhere; without effect once it was released."""
+        held = self._open.get(reservation.serial)
+        if held is None or held.slot == slot:
+            return
+        self._subtract(held)
+        self._open[held.serial] = Reservation(slot, self._generations[slot], held.serial, held.tokens)
+        self.requests[slot] += 1
+        self.tokens[slot] += held.tokens
+
+    def release(self, reservation: Reservation) -> bool:
+        """Gives the place back; True the first time, False for every later call with the same handle."""
+        held = self._open.pop(reservation.serial, None)
+        if held is None:
+            return False
+        self._subtract(held)
+        return True
+
+    def _subtract(self, held: Reservation) -> None:
+        self.requests[held.slot] -= 1
+        self.tokens[held.slot] -= held.tokens

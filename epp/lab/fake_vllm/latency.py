@@ -1,0 +1,21 @@
+"""How long one engine step takes."""
+
+from epp.lab.fake_vllm.settings import LatencySettings
+
+
+def step_duration_s(latency: LatencySettings, *, prefill_tokens: int, sequences: int, adapter_loads: int) -> float:
+    """Duration of one step in seconds:
+
+        (step_base_s + step_per_sequence_s * sequences + prefill_tokens / prefill_tokens_per_s
+         + lora_load_s * adapter_loads) / speed
+
+    A linear form of the usual roofline: reading the weights is the base, each sequence adds its KV reads, prompt tokens
+    are bound by compute. Adapters are loaded inside the step, before the prefill, as vLLM does.
+    """
+    busy_s = (
+        latency.step_base_s
+        + latency.step_per_sequence_s * sequences
+        + prefill_tokens / latency.prefill_tokens_per_s
+        + latency.lora_load_s * adapter_loads
+    )
+    return busy_s / latency.speed
