@@ -44,7 +44,7 @@ class Decision(msgspec.Struct, frozen=True):
     """The answer to one request."""
 
     request: InferenceRequest
-    """as routing resolved it: priority and target model are final"""
+    """as routing resolved it: priority and target model are final; without the prompt, so that no body is kept alive"""
     endpoints: tuple[Endpoint, ...]
     """the picked endpoint first, then the fallbacks in order; never empty"""
     destinations: str

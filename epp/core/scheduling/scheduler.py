@@ -6,7 +6,7 @@ from random import Random
 import msgspec
 
 from epp.core.domain.decision import Decision
-from epp.core.domain.request import InferenceRequest
+from epp.core.domain.request import NO_PROMPT, InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import Learner, Producer, ProfileHandler
 from epp.core.scheduling.profile import Profile
@@ -57,7 +57,7 @@ class Scheduler:
         endpoints = tuple(left.endpoint(index) for index in picked)
         reservation = self._ledger.reserve(int(left.slots[picked[0]]), request.prompt.token_count)
         return Decision(
-            request=request,
+            request=msgspec.structs.replace(request, prompt=NO_PROMPT),
             endpoints=endpoints,
             destinations=",".join([endpoint.destination for endpoint in endpoints]),
             reservation=reservation,

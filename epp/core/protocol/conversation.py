@@ -1,0 +1,178 @@
+"""One ext_proc stream, which is one HTTP request: joins the request half and the response half.
+
+Whatever happens, a decision is followed by exactly one Release, and a stream that ends early is nothing special.
+"""
+
+from collections.abc import Callable
+
+from epp.core.domain.decision import Decision
+from epp.core.domain.errors import Refusal
+from epp.core.protocol.commands import (
+    CancelRouting,
+    Command,
+    ExtendTimeout,
+    FollowServed,
+    NoteBypass,
+    Refuse,
+    Release,
+    Route,
+)
+from epp.core.protocol.events import (
+    BodyMode,
+    Decided,
+    Event,
+    Held,
+    Refused,
+    RequestBodyChunk,
+    RequestHeaders,
+    RequestTrailers,
+    ResponseBodyChunk,
+    ResponseHeaders,
+    ResponseTrailers,
+    StreamEnded,
+)
+from epp.core.protocol.headers import REQUEST_ID
+from epp.core.protocol.request_side import SIDES, BufferedRequest, ConversationSettings, RequestSide
+from epp.core.protocol.response_side import ResponseSide
+
+TIMEOUT_MARGIN_S = 1.0
+"""the proxy waits this much longer than the picker promises to take"""
+
+
+class Conversation:
+    """Feed events to `receive`, execute the commands it returns, in order."""
+
+    def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str], *, sampled: bool) -> None:
+        self._settings = settings
+        self._new_request_id = new_request_id
+        self._sampled = sampled
+        self._request: RequestSide | None = None
+        self._response: ResponseSide | None = None
+        self._response_mode = BodyMode.NONE
+        self._request_id = ""
+        self._is_routing = False
+        self._was_held = False
+        self._decision: Decision | None = None
+        self._is_over = False
+        """refused, released or only observed: nothing more to do"""
+
+    @property
+    def request_id(self) -> str:
+        """`x-request-id` of the client or the proxy, empty before the request headers came and where there is none."""
+        return self._request_id
+
+    @property
+    def held_bytes(self) -> int:
+        """Request body bytes kept in memory."""
+        return self._request.held_bytes if self._request and not self._is_over else 0
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the response has begun, so that the proxy can finish it without the picker."""
+        return self._response is not None
+
+    def receive(self, event: Event) -> list[Command]:
+        """The commands that follow from `event`."""
+        if self._is_over:
+            return []
+        try:
+            return self._handle(event)
+        except Refusal as refusal:
+            self._is_over = True
+            return [Refuse(refusal)]
+
+    def _handle(self, event: Event) -> list[Command]:
+        match event:
+            case RequestHeaders():
+                return self._request_headers(event)
+            case RequestBodyChunk():
+                return self._mark_routing(self._request.chunk(event)) if self._request else []
+            case Decided():
+                return self._decided(event)
+            case ResponseHeaders():
+                return self._response_headers(event)
+            case ResponseBodyChunk():
+                return self._ended(self._response_side().chunk(event))
+            case ResponseTrailers():
+                return self._ended(self._response_side().trailers())
+            case StreamEnded():
+                return self._stream_ended()
+            case RequestTrailers():
+                return self._mark_routing(self._request.trailers()) if self._request else []
+            case Held():
+                return self._held(event)
+            case Refused():
+                self._is_over = True
+                return [Refuse(event.refusal)]
+
+    def _request_headers(self, event: RequestHeaders) -> list[Command]:
+        if event.observed_only:
+            self._is_over = True
+            return []
+        self._request_id = event.headers.get(REQUEST_ID, "")
+        mode, self._response_mode = self._modes(event)
+        self._request = SIDES[mode](self._settings, self._new_request_id)
+        return self._mark_routing(self._request.begin(event))
+
+    def _modes(self, event: RequestHeaders) -> tuple[BodyMode, BodyMode]:
+        if event.protocol is not None:
+            return event.protocol.request_body, event.protocol.response_body
+        assumed = self._settings.assume_body_mode
+        duplex = assumed is BodyMode.FULL_DUPLEX_STREAMED
+        return assumed, BodyMode.FULL_DUPLEX_STREAMED if duplex else BodyMode.NONE
+
+    def _mark_routing(self, commands: list[Command]) -> list[Command]:
+        self._is_routing = self._is_routing or any(isinstance(command, Route) for command in commands)
+        return commands
+
+    def _held(self, event: Held) -> list[Command]:
+        if self._was_held or self._request is None or self._request.waits_for_body:
+            return []
+        self._was_held = True
+        return [ExtendTimeout(event.wait_s + TIMEOUT_MARGIN_S)]
+
+    def _decided(self, event: Decided) -> list[Command]:
+        self._is_routing = False
+        self._decision = event.decision
+        return self._request.decided(event.decision) if self._request else []
+
+    def _response_headers(self, event: ResponseHeaders) -> list[Command]:
+        commands: list[Command] = []
+        if self._decision is not None:
+            commands.append(FollowServed(event.served))
+        elif self._is_routing:
+            commands.append(CancelRouting())
+            self._is_routing = False
+        elif event.served:
+            commands.append(NoteBypass(event.served))
+        self._response = ResponseSide(
+            self._response_mode,
+            may_override=isinstance(self._request, BufferedRequest),
+            sampled=self._sampled and self._decision is not None,
+        )
+        return self._ended(commands + self._response.headers(event))
+
+    def _response_side(self) -> ResponseSide:
+        """The response half; a stream may begin in the middle of a response when the request half is switched off."""
+        if self._response is None:
+            self._response = ResponseSide(self._response_mode, may_override=False, sampled=False)
+        return self._response
+
+    def _ended(self, commands: list[Command]) -> list[Command]:
+        """Adds the release when the response is over."""
+        if self._response is not None and self._response.is_over and self._decision is not None:
+            commands.append(self._release())
+        return commands
+
+    def _stream_ended(self) -> list[Command]:
+        if self._is_routing:
+            self._is_over = True
+            return [CancelRouting()]
+        if self._decision is None:
+            self._is_over = True
+            return []
+        return [self._release()]
+
+    def _release(self) -> Release:
+        self._is_over = True
+        return self._response_side().release()

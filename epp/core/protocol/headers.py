@@ -1,0 +1,26 @@
+"""Names of headers that have a meaning here, and what is changed on a routed request."""
+
+from epp.core.protocol.events import Headers
+
+DESTINATION = "x-gateway-destination-endpoint"
+"""also the key in the dynamic metadata of namespace `envoy.lb` (endpoint picker protocol, proposal 004)"""
+PICKED_BY = "x-picked-by"
+"""lets a route tell picked requests from those that passed by the picker (FailClose)"""
+PICKED_BY_VALUE = "epp"
+REQUEST_ID = "x-request-id"
+FAIRNESS_ID = ("x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id")
+CONTROL_HEADERS = (
+    "x-gateway-destination-endpoint-subset",
+    "x-gateway-destination-endpoint-served",
+    "x-gateway-inference-objective",
+    "x-llm-d-inference-objective",
+    *FAIRNESS_ID,
+    "x-gateway-model-name-rewrite",
+    "x-llm-d-model-name-rewrite",
+)
+"""ours, not the model server's: removed when a client sent them"""
+
+
+def control_headers_in(headers: Headers) -> tuple[str, ...]:
+    """Those of CONTROL_HEADERS that the client sent."""
+    return tuple(name for name in CONTROL_HEADERS if name in headers)

@@ -1,0 +1,239 @@
+"""The request half of the conversation, one class per body mode.
+
+FULL_DUPLEX_STREAMED: nothing is answered until the body is whole; then headers with the decision, the whole body in
+pieces, and trailers if there were any. BUFFERED: headers are answered at once, the decision rides on the body.
+STREAMED and NONE: the body is not seen before the headers must be answered, so the decision is made without it.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from epp.core.domain.decision import Decision
+from epp.core.domain.errors import PayloadTooLarge
+from epp.core.domain.request import InferenceRequest
+from epp.core.protocol.body_edit import without_field
+from epp.core.protocol.chunks import cut
+from epp.core.protocol.commands import Command, Continue, Mutation, Phase, Route, SendBody, SendRouting
+from epp.core.protocol.events import BodyMode, RequestBodyChunk, RequestHeaders
+from epp.core.protocol.headers import DESTINATION, PICKED_BY, PICKED_BY_VALUE, REQUEST_ID, control_headers_in
+from epp.core.protocol.request_assembly import Subset, assemble, assemble_bodyless, assemble_without_body
+
+
+class ConversationSettings(msgspec.Struct, frozen=True):
+    """What `epp serve` was told about the conversation."""
+
+    max_body_bytes: int = 32 << 20
+    assume_body_mode: BodyMode = BodyMode.FULL_DUPLEX_STREAMED
+    """where the proxy does not say how it is configured"""
+    cut_priority: bool = True
+    """remove an integer `priority` from the forwarded body"""
+
+
+class RequestSide(Protocol):
+    """What the conversation needs of a body mode. Methods may raise a Refusal."""
+
+    waits_for_body: bool
+    """the proxy's message timer does not run while the body is collected and judged"""
+    held_bytes: int
+    """body bytes kept in memory"""
+
+    def begin(self, event: RequestHeaders) -> list[Command]: ...
+    def chunk(self, event: RequestBodyChunk) -> list[Command]: ...
+    def trailers(self) -> list[Command]: ...
+    def decided(self, decision: Decision) -> list[Command]: ...
+
+
+class _Side:
+    """State that all modes share."""
+
+    waits_for_body = False
+
+    def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
+        self.held_bytes = 0
+        self._settings = settings
+        self._new_request_id = new_request_id
+        self._headers: RequestHeaders
+        self._routed_at: Phase | None = None
+        """the message whose answer carries the decision; None until routing was asked"""
+
+    def _route(self, request: InferenceRequest, phase: Phase) -> list[Command]:
+        self._routed_at = phase
+        return [Route(request)]
+
+    def _route_bodyless(self) -> list[Command]:
+        return self._route(assemble_bodyless(self._headers, self._new_request_id), Phase.REQUEST_HEADERS)
+
+    def _routing(
+        self,
+        decision: Decision,
+        phase: Phase,
+        content_length: int | None = None,
+        body: bytes | memoryview | None = None,
+    ) -> SendRouting:
+        headers = [(DESTINATION, decision.destinations), (PICKED_BY, PICKED_BY_VALUE)]
+        if REQUEST_ID not in self._headers.headers:
+            headers.append((REQUEST_ID, decision.request.request_id))
+        if content_length is not None:
+            headers.append(("content-length", str(content_length)))
+        mutation = Mutation(tuple(headers), control_headers_in(self._headers.headers), clear_route_cache=True)
+        return SendRouting(phase, decision.destinations, mutation, body)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._settings.max_body_bytes:
+            raise PayloadTooLarge(
+                f"the request body is larger than {self._settings.max_body_bytes} bytes",
+                hint="send a smaller prompt, or raise --max-body-bytes",
+            )
+
+    def _edited(self, data: bytes | memoryview, request: InferenceRequest) -> bytes | memoryview:
+        """The body to forward; the very same object when nothing is to be changed."""
+        if request.claimed_priority is not None and self._settings.cut_priority:
+            return without_field(data, "priority")
+        return data
+
+
+class FullDuplexRequest(_Side):
+    """Collects the body, answers everything at the end."""
+
+    waits_for_body = True
+
+    def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
+        super().__init__(settings, new_request_id)
+        self._chunks: list[bytes] = []
+        self._subset: Subset = None
+        self._data = b""
+        self._has_trailers = False
+
+    def begin(self, event: RequestHeaders) -> list[Command]:
+        """No answer yet unless there is no body."""
+        self._headers = event
+        if event.end_of_stream:
+            self.waits_for_body = False
+            return self._route_bodyless()
+        length = event.headers.get("content-length", "")
+        if length.isdigit():
+            self._check_size(int(length))
+        return []
+
+    def chunk(self, event: RequestBodyChunk) -> list[Command]:
+        """Keeps the piece; a piece after the end is Envoy repeating itself (issue 46237) and is ignored."""
+        if self._routed_at is not None:
+            return []
+        self._chunks.append(event.data)
+        self.held_bytes += len(event.data)
+        if event.subset is not None:
+            self._subset = event.subset
+        self._check_size(self.held_bytes)
+        return self._complete() if event.end_of_stream else []
+
+    def trailers(self) -> list[Command]:
+        """Trailers end a body that had no end of stream of its own."""
+        self._has_trailers = True
+        return self._complete() if self._routed_at is None else [Continue(Phase.REQUEST_TRAILERS)]
+
+    def decided(self, decision: Decision) -> list[Command]:
+        """Headers with the decision, then the whole body, then the trailers."""
+        if self._routed_at is Phase.REQUEST_HEADERS:
+            return [self._routing(decision, Phase.REQUEST_HEADERS)]
+        data = self._edited(self._data, decision.request)
+        self._data = b""
+        self.held_bytes = 0
+        commands: list[Command] = [self._routing(decision, Phase.REQUEST_HEADERS, content_length=len(data))]
+        pieces = list(cut(data))
+        last = len(pieces) - 1
+        commands += [
+            SendBody(Phase.REQUEST_BODY, piece, end_of_stream=number == last and not self._has_trailers)
+            for number, piece in enumerate(pieces)
+        ]
+        if self._has_trailers:
+            commands.append(Continue(Phase.REQUEST_TRAILERS))
+        return commands
+
+    def _complete(self) -> list[Command]:
+        self._data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        request = assemble(self._headers, self._data, self._subset, self._new_request_id)
+        return self._route(request, Phase.REQUEST_BODY)
+
+
+class BufferedRequest(_Side):
+    """Envoy collects the body and sends it in one message. It is dropped here once it was read."""
+
+    def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
+        super().__init__(settings, new_request_id)
+        self._replacement: bytes | memoryview | None = None
+
+    def begin(self, event: RequestHeaders) -> list[Command]:
+        """Answered at once, so that the proxy goes on to the body."""
+        self._headers = event
+        return self._route_bodyless() if event.end_of_stream else [Continue(Phase.REQUEST_HEADERS)]
+
+    def chunk(self, event: RequestBodyChunk) -> list[Command]:
+        """The whole body; `end_of_stream` is false when trailers follow."""
+        if self._routed_at is not None:
+            return []
+        self._check_size(len(event.data))
+        request = assemble(self._headers, event.data, event.subset, self._new_request_id)
+        edited = self._edited(event.data, request)
+        self._replacement = None if edited is event.data else edited
+        self.held_bytes = len(event.data)
+        return self._route(request, Phase.REQUEST_BODY)
+
+    def trailers(self) -> list[Command]:
+        """Only metadata can still be set if the body never came; otherwise there is nothing to change."""
+        if self._routed_at is None:
+            return self._route(assemble_bodyless(self._headers, self._new_request_id), Phase.REQUEST_TRAILERS)
+        return [Continue(Phase.REQUEST_TRAILERS)]
+
+    def decided(self, decision: Decision) -> list[Command]:
+        """The decision rides on the answer to the message that was routed."""
+        self.held_bytes = 0
+        length = None if self._replacement is None else len(self._replacement)
+        return [self._routing(decision, self._routed_at or Phase.REQUEST_BODY, length, self._replacement)]
+
+
+class HeadersOnlyRequest(_Side):
+    """STREAMED and NONE: decided by headers alone; pieces of the body pass unseen."""
+
+    def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
+        super().__init__(settings, new_request_id)
+        self._is_decided = False
+        self._unanswered: list[Command] = []
+
+    def begin(self, event: RequestHeaders) -> list[Command]:
+        """Routed at once."""
+        self._headers = event
+        if event.end_of_stream:
+            return self._route_bodyless()
+        return self._route(assemble_without_body(event, self._new_request_id), Phase.REQUEST_HEADERS)
+
+    def chunk(self, event: RequestBodyChunk) -> list[Command]:  # noqa: ARG002  unseen by design
+        """One answer per piece, after the headers were answered."""
+        return self._in_order(Continue(Phase.REQUEST_BODY))
+
+    def trailers(self) -> list[Command]:
+        """Answered after the headers."""
+        return self._in_order(Continue(Phase.REQUEST_TRAILERS))
+
+    def decided(self, decision: Decision) -> list[Command]:
+        """The headers' answer, then those that had to wait for it."""
+        self._is_decided = True
+        return [self._routing(decision, Phase.REQUEST_HEADERS), *self._unanswered]
+
+    def _in_order(self, answer: Command) -> list[Command]:
+        if self._is_decided:
+            return [answer]
+        self._unanswered.append(answer)
+        return []
+
+
+SIDES: dict[BodyMode, type[FullDuplexRequest] | type[BufferedRequest] | type[HeadersOnlyRequest]] = {
+    BodyMode.NONE: HeadersOnlyRequest,
+    BodyMode.STREAMED: HeadersOnlyRequest,
+    BodyMode.BUFFERED: BufferedRequest,
+    BodyMode.BUFFERED_PARTIAL: BufferedRequest,
+    BodyMode.FULL_DUPLEX_STREAMED: FullDuplexRequest,
+    BodyMode.GRPC: FullDuplexRequest,
+}

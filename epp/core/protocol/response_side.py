@@ -1,0 +1,96 @@
+"""The response half of the conversation: answers every message, finds out how the request ended.
+
+With a buffered request and no response body configured, the body can be turned on for one request in the answer to
+the response headers; under full-duplex requests Envoy ignores that.
+"""
+
+from epp.core.domain.ports import Outcome, TokenUsage
+from epp.core.protocol.chunks import cut
+from epp.core.protocol.commands import Command, Continue, NoteFirstToken, OverrideMode, Phase, Release, SendBody
+from epp.core.protocol.events import BodyMode, ResponseBodyChunk, ResponseHeaders
+from epp.core.protocol.usage import JsonUsageReader, SseUsageReader
+
+LONGEST_BUFFERED_ANSWER_BYTES = 1 << 20
+"""a longer JSON answer is never buffered in the proxy for a sample"""
+SERVER_ERROR = 500
+SSE = "text/event-stream"
+
+
+class ResponseSide:
+    """`sampled`: the body of this response is wanted for first-token time and usage."""
+
+    def __init__(self, mode: BodyMode, *, may_override: bool, sampled: bool) -> None:
+        self._mode = mode
+        self._may_override = may_override
+        self._sampled = sampled
+        self._reader: JsonUsageReader | SseUsageReader | None = None
+        self._is_stream = False
+        self._seen_bytes = 0
+        self._declared_bytes: int | None = None
+        self._first = True
+        self.status = 0
+        self.is_over = False
+
+    def headers(self, event: ResponseHeaders) -> list[Command]:
+        """Answers the headers, with the mode override where the body is wanted."""
+        self.status = int(status) if (status := event.headers.get(":status", "")).isdigit() else 0
+        length = event.headers.get("content-length", "")
+        self._declared_bytes = int(length) if length.isdigit() else None
+        self._is_stream = SSE in event.headers.get("content-type", "")
+        self.is_over = event.end_of_stream
+        if self.is_over:
+            self._declared_bytes = 0
+            return [Continue(Phase.RESPONSE_HEADERS)]
+        override = self._override() if self._sampled else None
+        if override is not None:
+            self._mode = override
+        if self._mode is not BodyMode.NONE:
+            self._reader = SseUsageReader() if self._is_stream else JsonUsageReader()
+        return [Continue(Phase.RESPONSE_HEADERS) if override is None else OverrideMode(override)]
+
+    def chunk(self, event: ResponseBodyChunk) -> list[Command]:
+        """Passes the piece on and looks into it; pieces after the end are ignored."""
+        if self.is_over:
+            return []
+        commands: list[Command] = []
+        if self._first:
+            self._first = False
+            if self._is_stream:
+                commands.append(NoteFirstToken())
+        self._seen_bytes += len(event.data)
+        if self._reader is not None:
+            self._reader.feed(event.data)
+        self.is_over = event.end_of_stream
+        if self._mode is not BodyMode.FULL_DUPLEX_STREAMED:
+            commands.append(Continue(Phase.RESPONSE_BODY))
+            return commands
+        pieces = list(cut(event.data))
+        last = len(pieces) - 1
+        commands += [
+            SendBody(Phase.RESPONSE_BODY, piece, end_of_stream=event.end_of_stream and number == last)
+            for number, piece in enumerate(pieces)
+        ]
+        return commands
+
+    def trailers(self) -> list[Command]:
+        """The response ended with trailers."""
+        self.is_over = True
+        return [Continue(Phase.RESPONSE_TRAILERS)]
+
+    def release(self) -> Release:
+        """How the request ended, as far as it was seen."""
+        if self.status >= SERVER_ERROR:
+            outcome = Outcome.ERROR
+        else:
+            outcome = Outcome.COMPLETE if self.is_over else Outcome.UNKNOWN
+        usage: TokenUsage | None = self._reader.finish() if self._reader is not None and self.is_over else None
+        seen = self._seen_bytes if self._reader is not None else self._declared_bytes
+        return Release(outcome, self.status, seen, usage)
+
+    def _override(self) -> BodyMode | None:
+        if not self._may_override or self._mode is not BodyMode.NONE or self.status != 200:
+            return None
+        if self._is_stream:
+            return BodyMode.STREAMED
+        declared = self._declared_bytes
+        return BodyMode.BUFFERED if declared is not None and declared <= LONGEST_BUFFERED_ANSWER_BYTES else None

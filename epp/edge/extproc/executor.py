@@ -1,0 +1,299 @@
+"""The executor: runs the commands of one conversation against routing, transport and signals."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import grpc
+import msgspec
+
+from epp.core.domain.decision import Decision, Reservation
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
+from epp.core.domain.ports import Clock, MetricSink, RequestReport
+from epp.core.domain.request import NO_PROMPT, InferenceRequest
+from epp.core.flow.ticket import Answer, Ticket
+from epp.core.protocol.commands import (
+    CancelRouting,
+    Command,
+    Continue,
+    ExtendTimeout,
+    FollowServed,
+    NoteBypass,
+    NoteFirstToken,
+    OverrideMode,
+    Refuse,
+    Release,
+    Route,
+    SendBody,
+    SendRouting,
+)
+from epp.core.protocol.conversation import Conversation
+from epp.core.protocol.events import Decided, Event, Held, Refused, StreamEnded
+from epp.core.protocol.request_side import ConversationSettings
+from epp.edge.extproc import codec
+from epp.edge.extproc.body_budget import BodyBudget
+from epp.edge.extproc.refusals import to_http
+from epp.edge.extproc.transport import ServerStream
+
+BUDGET_WAIT_S = 5.0
+"""how long a stream waits for room in the body budget before it is refused"""
+
+
+class RoutingPort(Protocol):
+    """What the executor needs of `epp.core.routing.router.Router`."""
+
+    def decide(self, request: InferenceRequest) -> Decision | Ticket: ...
+    def served_elsewhere(self, decision: Decision, reservation: Reservation, destination: str) -> Endpoint | None: ...
+    def served_as_picked(self, decision: Decision) -> None: ...
+    def release(self, reservation: Reservation) -> bool: ...
+
+
+class FaultLog(Protocol):
+    """Where faults of our own and of the proxy are reported; never called for an ordinary request."""
+
+    def fault(self, event: str, request_id: str, error: BaseException) -> None: ...
+
+
+class Services(msgspec.Struct, frozen=True):
+    """What all streams share."""
+
+    routing: RoutingPort
+    metrics: MetricSink
+    faults: FaultLog
+    clock: Clock
+    settings: ConversationSettings
+    budget: BodyBudget
+    new_request_id: Callable[[], str]
+    wants_sample: Callable[[], bool]
+    """whether the next request's response body is to be looked at"""
+
+
+class StreamExecutor:
+    """StreamHandler of one ext_proc stream."""
+
+    def __init__(self, services: Services, stream: ServerStream) -> None:
+        self._services = services
+        self._stream = stream
+        self._conversation = Conversation(services.settings, services.new_request_id, sampled=services.wants_sample())
+        self._started_at = services.clock()
+        self._request: InferenceRequest | None = None
+        self._decision: Decision | None = None
+        self._ticket: Ticket | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._first_token_at: float | None = None
+        self._served = ""
+        self._held_bytes = 0
+
+    def message_received(self, message: bytes) -> None:
+        """One message of the proxy (StreamHandler)."""
+        try:
+            event = codec.decode(message)
+        except codec.MalformedMessage as error:
+            self._services.faults.fault("malformed ext_proc message", self._request_id, error)
+            self._stream.fail(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            return
+        try:
+            self._receive(event)
+            self._account()
+        except Exception as error:  # noqa: BLE001  a fault of ours must not lose the request: Envoy goes on without us
+            self._services.faults.fault("unexpected error in a request", self._request_id, error)
+            self._stream.fail(grpc.StatusCode.INTERNAL, "endpoint picker fault; see its log")
+
+    def drain(self) -> None:
+        """The server is stopping (StreamHandler): a begun answer goes on without us, a waiting request is refused."""
+        if self._conversation.is_answering:
+            self._stream.finish()
+        elif self._ticket is not None and self._ticket.is_open:
+            self._ticket.answer(
+                ServiceUnavailable(
+                    "the endpoint picker is shutting down", reason=DroppedReason.SHUTTING_DOWN, retry_after_s=1
+                )
+            )
+
+    def closed(self) -> None:
+        """The stream is over (StreamHandler)."""
+        try:
+            self._receive(StreamEnded())
+        finally:
+            self._drop_deadline()
+            self._services.budget.leave(self)
+            self._services.budget.change(-self._held_bytes)
+            self._held_bytes = 0
+            if self._decision is not None and self._services.routing.release(self._decision.reservation):
+                error = RuntimeError("the conversation ended without a release")
+                self._services.faults.fault("reservation released late", self._request_id, error)
+
+    @property
+    def _request_id(self) -> str:
+        return self._request.request_id if self._request else self._conversation.request_id
+
+    def _receive(self, event: Event) -> None:
+        for command in self._conversation.receive(event):
+            self._execute(command)
+
+    def _execute(self, command: Command) -> None:  # noqa: C901  one flat table of commands
+        send = self._stream.send
+        match command:
+            case Continue():
+                send(codec.encode_continue(command))
+            case Route():
+                self._route(command.request)
+            case SendRouting():
+                send(codec.encode_routing(command))
+            case SendBody():
+                send(codec.encode_body(command))
+            case Release():
+                self._release(command)
+            case FollowServed():
+                self._follow(command.destination)
+            case OverrideMode():
+                send(codec.encode_override(command))
+            case NoteFirstToken():
+                self._first_token_at = self._services.clock()
+            case ExtendTimeout():
+                send(codec.encode_extension(command))
+            case Refuse():
+                self._refuse(command.refusal)
+            case CancelRouting():
+                self._withdraw()
+            case NoteBypass():
+                self._services.metrics.picker_bypassed(command.destination)
+
+    def _route(self, request: InferenceRequest) -> None:
+        services = self._services
+        self._request = request
+        services.metrics.request_started(request)
+        answer: Decision | Ticket | Refusal
+        try:
+            answer = services.routing.decide(request)
+        except Refusal as refusal:
+            answer = refusal
+        except Exception as error:  # noqa: BLE001  a plugin's fault becomes a clear 500 for this request alone
+            services.faults.fault("routing failed", request.request_id, error)
+            answer = InternalError("the request could not be scheduled", hint="a scheduling plugin raised an error")
+        if isinstance(answer, Ticket):
+            self._hold(answer)
+        else:
+            self._answered(answer)
+
+    def _hold(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+        ticket.on_answer(self._ticket_answered)
+        self._deadline = asyncio.get_running_loop().call_later(ticket.wait_s, self._overdue)
+        self._receive(Held(ticket.wait_s))
+
+    def _overdue(self) -> None:
+        """The picker's own deadline: under full-duplex the proxy has none."""
+        if self._ticket is not None and self._ticket.is_open:
+            waited = self._ticket.wait_s
+            self._ticket.answer(
+                ServiceUnavailable(
+                    f"request timed out in queue: no endpoint within {waited:g} s",
+                    reason=DroppedReason.TTL_EXPIRED,
+                    retry_after_s=1,
+                )
+            )
+
+    def _ticket_answered(self, answer: Answer) -> None:
+        self._drop_deadline()
+        self._answered(answer)
+        self._account()
+
+    def _answered(self, answer: Answer) -> None:
+        services = self._services
+        if isinstance(answer, Refusal):
+            self._receive(Refused(answer))
+            return
+        self._decision = answer
+        self._request = answer.request
+        services.metrics.request_routed(answer, services.clock() - self._started_at)
+        self._receive(Decided(answer))
+        if answer.lessons:
+            asyncio.get_running_loop().call_soon(_learn, answer.lessons)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        request = self._request
+        if request is not None:
+            request = msgspec.structs.replace(request, prompt=NO_PROMPT)
+        self._services.metrics.request_refused(request, refusal)
+        self._stream.send(codec.encode_refusal(to_http(refusal, self._request_id)))
+
+    def _withdraw(self) -> None:
+        self._drop_deadline()
+        if self._ticket is not None:
+            self._ticket.withdraw()
+
+    def _drop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _follow(self, destination: str) -> None:
+        decision = self._decision
+        if decision is None:
+            return
+        self._served = destination
+        if not destination:
+            return
+        if destination == decision.endpoint.destination:
+            self._services.routing.served_as_picked(decision)
+        else:
+            self._services.routing.served_elsewhere(decision, decision.reservation, destination)
+
+    def _release(self, command: Release) -> None:
+        decision = self._decision
+        if decision is None or not self._services.routing.release(decision.reservation):
+            return
+        started = self._started_at
+        self._services.metrics.request_finished(
+            decision,
+            RequestReport(
+                outcome=command.outcome,
+                status=command.status,
+                duration_s=self._services.clock() - started,
+                request_bytes=decision.request.body_bytes,
+                response_bytes=command.response_bytes,
+                first_token_s=None if self._first_token_at is None else self._first_token_at - started,
+                usage=command.usage,
+                served=self._served,
+            ),
+        )
+
+    def _account(self) -> None:
+        """Brings the body budget up to date and stops reading where it is exceeded."""
+        held = self._conversation.held_bytes
+        delta = held - self._held_bytes
+        if not delta:
+            return
+        self._held_bytes = held
+        budget = self._services.budget
+        budget.change(delta)
+        if delta > 0 and budget.is_full and self._deadline is None:
+            self._stream.pause_reading()
+            budget.wait(self, self._room_again)
+            self._deadline = asyncio.get_running_loop().call_later(BUDGET_WAIT_S, self._no_room)
+
+    def _room_again(self) -> None:
+        self._drop_deadline()
+        self._stream.resume_reading()
+
+    def _no_room(self) -> None:
+        self._services.budget.leave(self)
+        self._receive(
+            Refused(
+                ResourceExhausted(
+                    "too many request bytes are buffered",
+                    hint="all requests together may hold --max-buffered-bytes",
+                    reason=DroppedReason.SATURATED,
+                    retry_after_s=1,
+                )
+            )
+        )
+        self._account()
+        self._stream.resume_reading()
+
+
+def _learn(lessons: tuple[Callable[[], None], ...]) -> None:
+    for lesson in lessons:
+        lesson()

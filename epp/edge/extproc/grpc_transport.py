@@ -1,0 +1,184 @@
+"""The ext_proc service on grpc.aio: generic handlers, raw bytes in and out."""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import grpc
+import grpc.aio
+import msgspec
+
+from epp.edge.extproc.transport import HandlerFactory, StreamHandler
+
+SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
+MESSAGE_OVERHEAD_BYTES = 1 << 20
+"""headers and metadata around a body of the largest size"""
+ABORT_AFTER_S = 5.0
+"""streams that do not end when told to are cancelled this much later"""
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+class GrpcSettings(msgspec.Struct, frozen=True):
+    """Where to listen and how large a message may be."""
+
+    address: str
+    port: int
+    """0 picks a free one"""
+    max_message_bytes: int
+    credentials: grpc.ServerCredentials | None = None
+    """None: plaintext"""
+
+
+class GrpcTransport:
+    """Serves streams until stopped; `open_streams` are those with a handler."""
+
+    def __init__(self, settings: GrpcSettings, factory: HandlerFactory) -> None:
+        self._settings = settings
+        self._factory = factory
+        self._server: grpc.aio.Server | None = None
+        self._streams: set[_GrpcStream] = set()
+        self.port = settings.port
+
+    @property
+    def open_streams(self) -> int:
+        """Streams that are being served."""
+        return len(self._streams)
+
+    async def start(self) -> None:
+        """Binds and serves; `port` is the bound one. Raises RuntimeError when the address cannot be bound."""
+        limit = self._settings.max_message_bytes + MESSAGE_OVERHEAD_BYTES
+        self._server = grpc.aio.server(
+            options=(
+                ("grpc.max_receive_message_length", limit),
+                ("grpc.max_send_message_length", limit),
+                ("grpc.so_reuseport", 0),
+                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+                ("grpc.http2.max_ping_strikes", 0),
+            )
+        )
+        method: Any = grpc.stream_stream_rpc_method_handler(self._process)
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Process": method}),))
+        address = f"{self._settings.address}:{self._settings.port}"
+        if self._settings.credentials is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, self._settings.credentials)
+        await self._server.start()
+
+    async def drain(self, grace_s: float) -> None:
+        """Takes no new stream, tells the handlers to come to an end, and ends what is left after `grace_s` with OK."""
+        if self._server is None:
+            return
+        stopping = asyncio.ensure_future(self._server.stop(grace_s + ABORT_AFTER_S))
+        for stream in list(self._streams):
+            stream.drain()
+        await asyncio.wait({stopping}, timeout=grace_s)
+        for stream in list(self._streams):
+            stream.finish()
+        await stopping
+        self._server = None
+
+    async def _process(self, _requests: Any, context: Context) -> None:
+        stream = _GrpcStream(context)
+        self._streams.add(stream)
+        try:
+            await stream.serve(self._factory(stream))
+        finally:
+            self._streams.discard(stream)
+
+
+class _GrpcStream:
+    """ServerStream over one grpc.aio context."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._task = asyncio.current_task()
+        self._outbox: deque[bytes] = deque()
+        self._is_handling = False
+        self._flusher: asyncio.Task[None] | None = None
+        self._resumed: asyncio.Event | None = None
+        self._is_finished = False
+        self._failure: tuple[grpc.StatusCode, str] | None = None
+        self._handler: StreamHandler | None = None
+
+    def send(self, message: bytes) -> None:
+        """Leaves with the handler's other answers, or at once when nobody is reading."""
+        if self._is_finished:
+            return
+        self._outbox.append(message)
+        if not self._is_handling and self._flusher is None:
+            self._flusher = asyncio.get_running_loop().create_task(self._flush())
+
+    def finish(self) -> None:
+        """Ends with OK; a read that is under way is given up."""
+        self._end()
+
+    def fail(self, code: grpc.StatusCode, detail: str) -> None:
+        """Ends with an error."""
+        self._failure = code, detail
+        self._end()
+
+    def drain(self) -> None:
+        """The server is stopping."""
+        if self._handler is not None:
+            self._handler.drain()
+
+    def pause_reading(self) -> None:
+        """Leaves messages in the transport, whose window closes."""
+        if self._resumed is None:
+            self._resumed = asyncio.Event()
+
+    def resume_reading(self) -> None:
+        """Reads again."""
+        if self._resumed is not None:
+            self._resumed.set()
+            self._resumed = None
+
+    async def serve(self, handler: StreamHandler) -> None:
+        """Reads until the stream is over. A reset arrives as cancellation, which is its normal end."""
+        self._handler = handler
+        try:
+            await self._read(handler)
+        except asyncio.CancelledError:
+            if not self._is_finished:
+                raise
+        except grpc.aio.AioRpcError:
+            pass  # the peer went away while a message was read or written
+        finally:
+            self._is_finished = True
+            handler.closed()
+        if self._flusher is not None:
+            await self._flusher
+        await self._flush()
+        if self._failure is not None:
+            await self._context.abort(*self._failure)
+
+    async def _read(self, handler: StreamHandler) -> None:
+        context = self._context
+        half_closed: object = grpc.aio.EOF
+        while not self._is_finished:
+            if self._resumed is not None:
+                await self._resumed.wait()
+            message = await context.read()
+            if message is half_closed:
+                return
+            self._is_handling = True
+            handler.message_received(message)
+            self._is_handling = False
+            if self._outbox and self._flusher is None:
+                await self._flush()
+
+    async def _flush(self) -> None:
+        try:
+            while self._outbox:
+                await self._context.write(self._outbox.popleft())
+        finally:
+            self._flusher = None
+
+    def _end(self) -> None:
+        if self._is_finished:
+            return
+        self._is_finished = True
+        if not self._is_handling and self._task is not None:
+            self._task.cancel()
