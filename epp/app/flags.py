@@ -1,0 +1,290 @@
+"""Every flag of `epp serve`: one table, read by the command line and by docs/settings.md.
+
+Names, defaults and spellings (`--x=y`, `--x y`, `-x=y`) follow the reference from v1.0 on, so that its manifests work
+unchanged. What is accepted without effect says so when it is given.
+"""
+
+from enum import Enum
+
+import msgspec
+
+
+class FlagType(Enum):
+    """How a value is written."""
+
+    TEXT = "text"
+    INT = "integer"
+    BOOL = "true|false"
+    DURATION = "duration"
+    """Go's form: 50ms, 2s, 1m30s"""
+    QUANTITY = "quantity"
+    """bytes in Kubernetes' form: 32Mi, 10M, 1048576"""
+    CHOICE = "choice"
+
+
+class Group(Enum):
+    """Sections of the help text."""
+
+    POOL = "Pool and objects"
+    CONFIGURATION = "Scheduling configuration"
+    REQUESTS = "Requests"
+    LISTENING = "Listening and TLS"
+    METRICS = "Metrics of model servers"
+    SIGNALS = "Signals"
+    PROCESS = "Process"
+    COMPATIBILITY = "Accepted from the reference without effect"
+
+
+class Flag(msgspec.Struct, frozen=True):
+    """One flag; `default` is written as a user would write it."""
+
+    name: str
+    type: FlagType
+    default: str
+    group: Group
+    text: str
+    choices: tuple[str, ...] = ()
+    no_effect: str = ""
+    """why giving it changes nothing; empty for flags with effect"""
+    short: str = ""
+
+
+def _compatibility(name: str, type_: FlagType, default: str, why: str) -> Flag:
+    return Flag(name, type_, default, Group.COMPATIBILITY, why, no_effect=why)
+
+
+_T = FlagType
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  proxies of other hosts ask this port; the reference listens like that
+_METRIC_NAME = "deprecated in the reference; its place is engineConfigs of core-metrics-extractor"
+
+FLAGS: tuple[Flag, ...] = (
+    Flag(
+        "objects",
+        _T.TEXT,
+        "",
+        Group.POOL,
+        "file or directory of Kubernetes YAML, read again when it changes; in place of a cluster",
+    ),
+    Flag(
+        "pool-name",
+        _T.TEXT,
+        "",
+        Group.POOL,
+        "name of the InferencePool; with --objects it may be left out if there is only one",
+    ),
+    Flag("pool-namespace", _T.TEXT, "", Group.POOL, "namespace of the pool; else $NAMESPACE, else `default`"),
+    Flag("pool-group", _T.TEXT, "inference.networking.k8s.io", Group.POOL, "API group of the pool"),
+    Flag(
+        "envoy-eds",
+        _T.TEXT,
+        "",
+        Group.POOL,
+        "write the pool's endpoints for Envoy (EDS) to this file; an endpoint may be picked only after its write",
+    ),
+    Flag("disable-endpoint-subset-filter", _T.BOOL, "false", Group.POOL, "ignore Envoy's subset hint"),
+    Flag(
+        "config-file",
+        _T.TEXT,
+        "",
+        Group.CONFIGURATION,
+        "EndpointPickerConfig file; without one the default policy applies",
+    ),
+    Flag("config-text", _T.TEXT, "", Group.CONFIGURATION, "EndpointPickerConfig as text; excludes --config-file"),
+    Flag("max-body-bytes", _T.QUANTITY, "32Mi", Group.REQUESTS, "largest request body; above it 413"),
+    Flag(
+        "max-buffered-bytes",
+        _T.QUANTITY,
+        "256Mi",
+        Group.REQUESTS,
+        "bound on all request bodies held at once; above it reading stops, then 429",
+    ),
+    Flag(
+        "assume-body-mode",
+        _T.CHOICE,
+        "full-duplex",
+        Group.REQUESTS,
+        "body mode of a proxy that does not announce it",
+        ("full-duplex", "buffered", "streamed", "none"),
+    ),
+    Flag(
+        "body-priority",
+        _T.CHOICE,
+        "larger-first",
+        Group.REQUESTS,
+        "meaning of an integer `priority` in the body; larger-first: larger is more important, the field is cut out; "
+        "vllm: lower goes first, forwarded; off: none, forwarded",
+        ("larger-first", "vllm", "off"),
+    ),
+    Flag("body-priority-min", _T.INT, "-100", Group.REQUESTS, "lowest priority that a body may claim"),
+    Flag("body-priority-max", _T.INT, "100", Group.REQUESTS, "highest priority that a body may claim"),
+    Flag(
+        "sample-responses",
+        _T.INT,
+        "16",
+        Group.REQUESTS,
+        "look into one of so many response bodies for first-token time and usage, where the proxy allows it; 0: never",
+    ),
+    Flag("bind-address", _T.TEXT, EVERY_ADDRESS, Group.LISTENING, "address of the ext_proc and health ports"),
+    Flag("grpc-port", _T.INT, "9002", Group.LISTENING, "ext_proc port; 0 picks a free one"),
+    Flag("grpc-health-port", _T.INT, "9003", Group.LISTENING, "gRPC health port, plaintext; 0 picks a free one"),
+    Flag("health-checking", _T.BOOL, "false", Group.LISTENING, "serve gRPC health on the ext_proc port too"),
+    Flag(
+        "secure-serving", _T.BOOL, "true", Group.LISTENING, "TLS on the ext_proc port; self-signed without --cert-path"
+    ),
+    Flag("cert-path", _T.TEXT, "", Group.LISTENING, "directory with tls.crt and tls.key"),
+    Flag("enable-cert-reload", _T.BOOL, "true", Group.LISTENING, "follow changes of the certificate files"),
+    Flag(
+        "refresh-metrics-interval", _T.DURATION, "50ms", Group.METRICS, "shortest time between two scrapes of one pod"
+    ),
+    Flag(
+        "metrics-staleness-threshold",
+        _T.DURATION,
+        "2s",
+        Group.METRICS,
+        "a pod not scraped for longer is judged by our own books",
+    ),
+    Flag(
+        "scrape-cpu-budget",
+        _T.TEXT,
+        "0.1",
+        Group.METRICS,
+        "share of one core that scraping may use before it slows down",
+    ),
+    Flag("model-server-metrics-port", _T.INT, "0", Group.METRICS, "port of the pods' metrics page; 0: the target port"),
+    Flag("model-server-metrics-path", _T.TEXT, "/metrics", Group.METRICS, "path of the pods' metrics page"),
+    Flag(
+        "model-server-metrics-scheme",
+        _T.CHOICE,
+        "http",
+        Group.METRICS,
+        "scheme of the pods' metrics page",
+        ("http", "https"),
+    ),
+    Flag(
+        "model-server-metrics-https-insecure-skip-verify",
+        _T.BOOL,
+        "true",
+        Group.METRICS,
+        "do not verify the pods' certificates",
+    ),
+    Flag(
+        "total-queued-requests-metric",
+        _T.TEXT,
+        "vllm:num_requests_waiting",
+        Group.METRICS,
+        f"metric of the queue ({_METRIC_NAME})",
+    ),
+    Flag(
+        "total-running-requests-metric",
+        _T.TEXT,
+        "vllm:num_requests_running",
+        Group.METRICS,
+        f"metric of the batch ({_METRIC_NAME})",
+    ),
+    Flag(
+        "kv-cache-usage-percentage-metric",
+        _T.TEXT,
+        "vllm:kv_cache_usage_perc",
+        Group.METRICS,
+        f"metric of the KV cache ({_METRIC_NAME})",
+    ),
+    Flag(
+        "lora-info-metric",
+        _T.TEXT,
+        "vllm:lora_requests_info",
+        Group.METRICS,
+        f"metric of the adapters ({_METRIC_NAME})",
+    ),
+    Flag(
+        "cache-info-metric",
+        _T.TEXT,
+        "vllm:cache_config_info",
+        Group.METRICS,
+        f"metric of the block size ({_METRIC_NAME})",
+    ),
+    Flag(
+        "metrics-port",
+        _T.INT,
+        "9090",
+        Group.SIGNALS,
+        "HTTP port of /metrics, health and debug pages; 0 picks a free one",
+    ),
+    Flag(
+        "metrics-bind-address",
+        _T.TEXT,
+        "127.0.0.1",
+        Group.SIGNALS,
+        "address of that port; other than loopback needs --metrics-token-file",
+    ),
+    Flag(
+        "metrics-token-file", _T.TEXT, "", Group.SIGNALS, "file with the bearer token that /metrics and /debug ask for"
+    ),
+    Flag(
+        "metric-names",
+        _T.CHOICE,
+        "gie",
+        Group.SIGNALS,
+        "metric names: inference_*, llm_d_epp_*, or both",
+        ("gie", "llm-d", "both"),
+    ),
+    Flag(
+        "v",
+        _T.INT,
+        "2",
+        Group.SIGNALS,
+        "log level: 0-2 start, stop and trouble; 3 more; 4 each request; 5 everything",
+        short="v",
+    ),
+    Flag(
+        "log-format",
+        _T.CHOICE,
+        "auto",
+        Group.SIGNALS,
+        "JSON, or lines for people when stderr is a terminal",
+        ("auto", "json", "console"),
+    ),
+    Flag(
+        "drain-timeout", _T.DURATION, "30s", Group.PROCESS, "after SIGTERM: not ready, but still serving for this long"
+    ),
+    Flag("workers", _T.INT, "0", Group.PROCESS, "picker processes; 0: everything in one process"),
+    Flag("transport", _T.CHOICE, "grpcio", Group.PROCESS, "ext_proc server", ("grpcio",)),
+    Flag(
+        "ready-file",
+        _T.TEXT,
+        "",
+        Group.PROCESS,
+        "file to which the bound ports are written as JSON once the picker serves",
+    ),
+    _compatibility("zap-encoder", _T.TEXT, "", "use --log-format"),
+    _compatibility("zap-log-level", _T.TEXT, "", "use -v"),
+    _compatibility("zap-devel", _T.BOOL, "false", "use --log-format"),
+    _compatibility("zap-stacktrace-level", _T.TEXT, "", "stack traces come with unexpected errors only"),
+    _compatibility("zap-time-encoding", _T.TEXT, "", "times are ISO 8601 in UTC"),
+    _compatibility(
+        "refresh-prometheus-metrics-interval", _T.DURATION, "5s", "pool gauges are computed when /metrics is read"
+    ),
+    _compatibility("enable-pprof", _T.BOOL, "true", "there is no Go profiler in this process"),
+    _compatibility("tracing", _T.BOOL, "false", "traces are not exported by this version"),
+    _compatibility(
+        "emit-endpoint-scores",
+        _T.BOOL,
+        "false",
+        "scores are at /debug/decisions; they are not put into dynamic metadata by this version",
+    ),
+    _compatibility(
+        "allow-experimental-plugins", _T.BOOL, "false", "no plugin of this version is held back as experimental"
+    ),
+    _compatibility(
+        "enable-grpc-stream-metrics", _T.BOOL, "false", "open streams are always counted (epp_streams_open)"
+    ),
+    _compatibility("grpc-max-recv-msg-size", _T.QUANTITY, "", "message sizes follow --max-body-bytes"),
+    _compatibility("grpc-max-send-msg-size", _T.QUANTITY, "", "message sizes follow --max-body-bytes"),
+)
+
+CLUSTER_ONLY: dict[str, str] = {
+    "metrics-endpoint-auth": "it asks the API server (TokenReview), which is not there with --objects; use --metrics-token-file",
+    "ha-enable-leader-election": "it takes a Lease from the API server, which is not there with --objects; run one picker",
+    "endpoint-selector": "it selects pods of a cluster; with --objects the InferencePool's selector does that",
+    "endpoint-target-ports": "it belongs to --endpoint-selector",
+}
+"""flags of the reference that need a cluster: refused with the reason"""
