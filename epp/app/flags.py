@@ -282,8 +282,8 @@ FLAGS: tuple[Flag, ...] = (
 )
 
 CLUSTER_ONLY: dict[str, str] = {
-    "metrics-endpoint-auth": "it asks the API server (TokenReview), which is not there with --objects; use --metrics-token-file",
-    "ha-enable-leader-election": "it takes a Lease from the API server, which is not there with --objects; run one picker",
+    "metrics-endpoint-auth": "it asks the API server (TokenReview), and --objects has none; use --metrics-token-file",
+    "ha-enable-leader-election": "it takes a Lease from the API server, and --objects has none; run one picker",
     "endpoint-selector": "it selects pods of a cluster; with --objects the InferencePool's selector does that",
     "endpoint-target-ports": "it belongs to --endpoint-selector",
 }

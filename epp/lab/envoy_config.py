@@ -25,7 +25,6 @@ import epp
 Config = dict[str, Any]
 
 PICKED_BY_HEADER = "x-picked-by"
-_UPSTREAM_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TLS_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 _NO_PICKER_ERROR = {
     "error": {
@@ -216,15 +215,9 @@ def with_body_limit(config: Config, body_bytes: int) -> Config:
     _named(config["static_resources"]["listeners"], "models", "listener")["per_connection_buffer_limit_bytes"] = (
         body_bytes
     )
-    for name in ("pool", "ext_proc"):
-        cluster(config, name)["per_connection_buffer_limit_bytes"] = body_bytes
-    upstream = cluster(config, "ext_proc")["typed_extension_protocol_options"][_UPSTREAM_HTTP]
-    for http2 in (
-        http_manager(config)["http2_protocol_options"],
-        upstream["explicit_http_config"]["http2_protocol_options"],
-    ):
-        http2["initial_stream_window_size"] = _window_bytes(body_bytes)
-        http2["initial_connection_window_size"] = _window_bytes(2 * body_bytes)
+    http2 = http_manager(config)["http2_protocol_options"]
+    http2["initial_stream_window_size"] = _window_bytes(body_bytes)
+    http2["initial_connection_window_size"] = _window_bytes(2 * body_bytes)
     return config
 
 

@@ -9,6 +9,8 @@ PICKED_BY = "x-picked-by"
 PICKED_BY_VALUE = "epp"
 REQUEST_ID = "x-request-id"
 FAIRNESS_ID = ("x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id")
+LONGEST_NUMBER = 18
+"""digits; below 2**63"""
 CONTROL_HEADERS = (
     "x-gateway-destination-endpoint-subset",
     "x-gateway-destination-endpoint-served",
@@ -19,8 +21,16 @@ CONTROL_HEADERS = (
     "x-llm-d-model-name-rewrite",
 )
 """ours, not the model server's: removed when a client sent them"""
+_CONTROL_SET = frozenset(CONTROL_HEADERS)
+
+
+def whole_number(text: str) -> int | None:
+    """`content-length` or `:status` as a number; None when it is absent or anything but at most 18 ASCII digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else None
 
 
 def control_headers_in(headers: Headers) -> tuple[str, ...]:
     """Those of CONTROL_HEADERS that the client sent."""
+    if _CONTROL_SET.isdisjoint(headers):
+        return ()
     return tuple(name for name in CONTROL_HEADERS if name in headers)

@@ -17,7 +17,7 @@ from epp.core.protocol.body_edit import without_field
 from epp.core.protocol.chunks import cut
 from epp.core.protocol.commands import Command, Continue, Mutation, Phase, Route, SendBody, SendRouting
 from epp.core.protocol.events import BodyMode, RequestBodyChunk, RequestHeaders
-from epp.core.protocol.headers import DESTINATION, PICKED_BY, PICKED_BY_VALUE, REQUEST_ID, control_headers_in
+from epp.core.protocol.headers import DESTINATION, PICKED_BY, PICKED_BY_VALUE, REQUEST_ID, control_headers_in, whole_number
 from epp.core.protocol.request_assembly import Subset, assemble, assemble_bodyless, assemble_without_body
 
 
@@ -112,9 +112,7 @@ class FullDuplexRequest(_Side):
         if event.end_of_stream:
             self.waits_for_body = False
             return self._route_bodyless()
-        length = event.headers.get("content-length", "")
-        if length.isdigit():
-            self._check_size(int(length))
+        self._check_size(whole_number(event.headers.get("content-length", "")) or 0)
         return []
 
     def chunk(self, event: RequestBodyChunk) -> list[Command]:

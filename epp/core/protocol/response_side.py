@@ -8,6 +8,7 @@ from epp.core.domain.ports import Outcome, TokenUsage
 from epp.core.protocol.chunks import cut
 from epp.core.protocol.commands import Command, Continue, NoteFirstToken, OverrideMode, Phase, Release, SendBody
 from epp.core.protocol.events import BodyMode, ResponseBodyChunk, ResponseHeaders
+from epp.core.protocol.headers import whole_number
 from epp.core.protocol.usage import JsonUsageReader, SseUsageReader
 
 LONGEST_BUFFERED_ANSWER_BYTES = 1 << 20
@@ -33,9 +34,8 @@ class ResponseSide:
 
     def headers(self, event: ResponseHeaders) -> list[Command]:
         """Answers the headers, with the mode override where the body is wanted."""
-        self.status = int(status) if (status := event.headers.get(":status", "")).isdigit() else 0
-        length = event.headers.get("content-length", "")
-        self._declared_bytes = int(length) if length.isdigit() else None
+        self.status = whole_number(event.headers.get(":status", "")) or 0
+        self._declared_bytes = whole_number(event.headers.get("content-length", ""))
         self._is_stream = SSE in event.headers.get("content-type", "")
         self.is_over = event.end_of_stream
         if self.is_over:

@@ -49,7 +49,7 @@ class Profile(msgspec.Struct, frozen=True):
         totals = np.zeros(len(candidates))
         columns = []
         for scorer in self.scorers:
-            scores = np.clip(scorer.plugin.score(cycle, candidates), 0.0, 1.0)
+            scores = np.minimum(np.maximum(scorer.plugin.score(cycle, candidates), 0.0), 1.0)
             totals += scorer.weight * scores
             columns.append(ScorerColumn(scorer.name, scorer.weight, scores))
         picked = self.picker.pick(cycle, candidates, totals)

@@ -89,13 +89,19 @@ class GrpcTransport:
 
 
 class _GrpcStream:
-    """ServerStream over one grpc.aio context."""
+    """ServerStream over one grpc.aio context.
+
+    gRPC takes one write at a time, so `_flush` is the only writer and runs once at a time: in the reading task after a
+    message was handled, else in a task of its own.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._task = asyncio.current_task()
         self._outbox: deque[bytes] = deque()
         self._is_handling = False
+        self._is_reading = False
+        self._is_writing = False
         self._flusher: asyncio.Task[None] | None = None
         self._resumed: asyncio.Event | None = None
         self._is_finished = False
@@ -107,7 +113,8 @@ class _GrpcStream:
         if self._is_finished:
             return
         self._outbox.append(message)
-        if not self._is_handling and self._flusher is None:
+        if not self._is_handling and not self._is_writing:
+            self._is_writing = True
             self._flusher = asyncio.get_running_loop().create_task(self._flush())
 
     def finish(self) -> None:
@@ -143,8 +150,6 @@ class _GrpcStream:
         except asyncio.CancelledError:
             if not self._is_finished:
                 raise
-        except grpc.aio.AioRpcError:
-            pass  # the peer went away while a message was read or written
         finally:
             self._is_finished = True
             handler.closed()
@@ -155,30 +160,34 @@ class _GrpcStream:
             await self._context.abort(*self._failure)
 
     async def _read(self, handler: StreamHandler) -> None:
-        context = self._context
         half_closed: object = grpc.aio.EOF
         while not self._is_finished:
+            self._is_reading = True
             if self._resumed is not None:
                 await self._resumed.wait()
-            message = await context.read()
+            message = await self._context.read()
+            self._is_reading = False
             if message is half_closed:
                 return
             self._is_handling = True
             handler.message_received(message)
             self._is_handling = False
-            if self._outbox and self._flusher is None:
+            if self._outbox and not self._is_writing:
+                self._is_writing = True
                 await self._flush()
 
     async def _flush(self) -> None:
         try:
             while self._outbox:
                 await self._context.write(self._outbox.popleft())
+        except grpc.aio.BaseError:
+            self._outbox.clear()  # the peer has gone, which the reader learns too: nobody wants the rest
         finally:
-            self._flusher = None
+            self._is_writing = False
 
     def _end(self) -> None:
         if self._is_finished:
             return
         self._is_finished = True
-        if not self._is_handling and self._task is not None:
+        if self._is_reading and self._task is not None:
             self._task.cancel()

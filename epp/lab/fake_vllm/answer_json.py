@@ -10,8 +10,6 @@ from epp.lab.fake_vllm.sequence import FinishReason
 from epp.lab.fake_vllm.tokens import token_count
 
 DONE = b"data: [DONE]\n\n"
-_PLACE = "\0"  # stands for a token's text in a chunk; JSON writes it as six bytes that nothing else can contain
-_PLACE_JSON = b"\\u0000"
 
 
 class AnswerHead(msgspec.Struct, frozen=True):
@@ -55,7 +53,7 @@ def _whole_choice(ask: Ask, index: int, choice: Choice) -> dict[str, Any]:
     ending = {"logprobs": None, "finish_reason": answer.finish_reason, "stop_reason": answer.stop_reason}
     if ask.endpoint == "completion":
         return {"index": index, "text": text, **ending, "prompt_logprobs": None}
-    message = {"role": "assistant", "content": text, "refusal": None, "tool_calls": [], "reasoning_content": None}
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "tool_calls": []}
     return {"index": index, "message": message, **ending}
 
 
@@ -97,11 +95,12 @@ class EventWriter:
     def _split(self, index: int, finish_reason: FinishReason | None) -> Sequence[bytes]:
         stop_reason = self._ask.choices[index].answer.stop_reason if finish_reason else None
         ending = {"logprobs": None, "finish_reason": finish_reason, "stop_reason": stop_reason}
-        text = {"text": _PLACE} if self._ask.endpoint == "completion" else {"delta": {"content": _PLACE}}
+        completion = self._ask.endpoint == "completion"
+        text: dict[str, Any] = {"text": ""} if completion else {"delta": {"content": ""}}
         event = self._event({**self._shell, "choices": [{"index": index, **text, **ending}]})
-        # The answer's text comes after everything that the client or the operator named, except the stop string.
-        before, _, after = event.partition(_PLACE_JSON)
-        return before, after
+        # No name from outside can imitate this key: inside a JSON string its quotes would be escaped.
+        before, key, after = event.partition(b'"text":"' if completion else b'"content":"')
+        return before + key, after
 
     @staticmethod
     def _event(chunk: dict[str, Any]) -> bytes:

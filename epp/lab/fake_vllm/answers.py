@@ -9,8 +9,9 @@ from epp.lab.fake_vllm.tokens import TOKEN_BYTES
 # Every word is one token, and none needs escaping in JSON: streamed chunks are cut out of the text as they are.
 _WORDS = (
     "the sun set and our old cat saw you sit low now for all the sky was red and dim yet she had not run far off but "
-    "hid out who can say how one man may win any day his dog ate ham ice pie and egg nor did her kid cry why ask him try "
-    "two ten six new big hot wet dry ink pen cup jar box map key bed hat fox owl bee ant elk ram hen pig cow yak gnu emu "
+    "hid out who can say how one man may win any day his dog ate ham ice pie and egg nor did her kid cry why ask him "
+    "try two ten six new big hot wet dry ink pen cup jar box map key bed hat fox owl bee ant elk ram hen pig cow yak "
+    "gnu emu "
 )
 _CORPUS = _WORDS.encode()
 _CORPUS_TOKENS = len(_CORPUS) // TOKEN_BYTES

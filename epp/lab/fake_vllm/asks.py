@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+import xxhash
 
 from epp.lab.fake_vllm.adapters import Adapter, AdapterRegistry
 from epp.lab.fake_vllm.answers import Answer, AnswerLimits, plan_answer
@@ -97,16 +98,8 @@ def _answer(fields: SamplingFields, prompt: bytes, index: int, model: str, setti
         ignore_eos=fields.ignore_eos,
         stop=stop_strings(fields),
     )
-    seed = hash_seed(model, settings.seed, fields.seed or 0, index)
-    return plan_answer(prompt, seed=seed, limits=limits)
-
-
-def hash_seed(model: str, *parts: int) -> int:
-    """One number for everything besides the prompt that an answer depends on; the same in every process."""
-    seed = int.from_bytes(model.encode("utf-8", "surrogatepass")[-8:], "little")
-    for part in parts:
-        seed = (seed * 1_000_003 + part) % 2**64
-    return seed
+    origin = f"{settings.seed} {fields.seed} {index} {model}".encode("utf-8", "surrogatepass")
+    return plan_answer(prompt, seed=xxhash.xxh3_64_intdigest(origin), limits=limits)
 
 
 def _most_tokens(fields: SamplingFields, prompt_tokens: int, context_tokens: int) -> int:

@@ -1,0 +1,95 @@
+"""`epp serve`: the endpoint picker."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from epp.app.flags import CLUSTER_ONLY, FLAGS, Flag, FlagType, Group
+from epp.core.domain.errors import PickerError
+
+HELP = """The endpoint picker: answers Envoy over ext_proc.
+
+\b
+Examples:
+  epp serve --objects pool/                      a pool from YAML files, TLS with a self-signed certificate
+  epp serve --objects pool/ --config-file c.yaml --secure-serving=false --envoy-eds eds/endpoints.yaml
+  epp serve --config-text "$(cat picker.yaml)"   endpoints from a file-discovery plugin, no Kubernetes objects
+"""
+
+
+class ServeCommand(click.Command):
+    """Understands Go's spellings (`-pool-name x`, `--secure-serving`, `--secure-serving=false`); help by group."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Turns one dash before a long name into two."""
+        return super().parse_args(ctx, [_two_dashes(word) for word in args])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """One section per group."""
+        for group in Group:
+            rows = [_row(flag) for flag in FLAGS if flag.group is group]
+            if group is Group.COMPATIBILITY:
+                rows += [(f"--{name}", f"refused: {reason}") for name, reason in CLUSTER_ONLY.items()]
+            with formatter.section(group.value):
+                formatter.write_dl(rows)
+        with formatter.section("Other"):
+            formatter.write_dl([("-h, --help", "show this text and exit")])
+
+
+def _two_dashes(word: str) -> str:
+    name = word[1:].partition("=")[0]
+    return (
+        f"-{word}" if word.startswith("-") and not word.startswith("--") and len(name) > 1 and name in _NAMES else word
+    )
+
+
+def _row(flag: Flag) -> tuple[str, str]:
+    name = f"-{flag.short}, --{flag.name}" if flag.short else f"--{flag.name}"
+    values = "|".join(flag.choices) or ("" if flag.type is FlagType.BOOL else flag.type.value)
+    default = f"  [default: {flag.default}]" if flag.default else ""
+    return f"{name} {values}".rstrip(), flag.text + default
+
+
+def _option(name: str, type_: FlagType, short: str = "") -> click.Option:
+    declarations = [f"--{name}", name.replace("-", "_")]
+    if short:
+        declarations.insert(0, f"-{short}")
+    if type_ is FlagType.BOOL:
+        return click.Option(declarations, is_flag=False, flag_value="true", default=None)
+    return click.Option(declarations, default=None)
+
+
+_NAMES = {flag.name for flag in FLAGS} | set(CLUSTER_ONLY)
+
+
+def _run(**given: str | None) -> None:
+    from epp.app.options import FlagError, parse_flags
+    from epp.app.serve import serve
+
+    written = {name.replace("_", "-"): text for name, text in given.items() if text is not None}
+    try:
+        options = parse_flags(written, os.environ)
+    except FlagError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        asyncio.run(serve(options))
+    except PickerError as error:
+        click.echo(f"epp serve: {error}", err=True)
+        sys.exit(1)
+
+
+def _parameters() -> Sequence[click.Parameter]:
+    own = [_option(flag.name, flag.type, flag.short) for flag in FLAGS]
+    return [*own, *(_option(name, FlagType.BOOL) for name in CLUSTER_ONLY)]
+
+
+command = ServeCommand(
+    "serve",
+    callback=_run,
+    params=list(_parameters()),
+    help=HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)

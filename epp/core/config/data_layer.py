@@ -1,0 +1,102 @@
+"""`dataLayer` (v1.5) or `data` (v1.3): what is scraped and where endpoints come from.
+
+The metrics source and extractor are added unless a source already is one; it is told by its type, not by its name.
+"""
+
+import msgspec
+
+from epp.core.config.catalogue import PluginKind
+from epp.core.config.parameters import (
+    CoreMetricsExtractorParameters,
+    FileDiscoveryParameters,
+    MetricsDataSourceParameters,
+)
+from epp.core.config.plugins import Declared, PluginTable
+from epp.core.config.sections import DataLayerSection, DataSection, SourceEntry
+from epp.core.config.settings import MetricsSettings, parameters_as
+from epp.core.config.settings_types import METRICS_EXTRACTOR, METRICS_SOURCE
+from epp.core.config.structure import read_at, value_at
+from epp.core.yaml import Path
+
+
+class DataLayer(msgspec.Struct, frozen=True):
+    """Both halves; None: not scraped, not discovered from a file."""
+
+    metrics: MetricsSettings | None
+    discovery: FileDiscoveryParameters | None
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A data source with its extractors."""
+
+    path: Path
+    source: Declared
+    extractors: tuple[Declared, ...]
+
+
+def read_data_layer(table: PluginTable) -> DataLayer:
+    """What the file says of the data layer; reports unknown references and references of the wrong kind."""
+    findings = table.findings
+    older = read_at(("data",), DataSection, findings)
+    section = read_at(("dataLayer",), DataLayerSection, findings)
+    name = "dataLayer"
+    if older is not None:
+        if value_at((name,), findings) is not None:
+            findings.mistake(("data",), "`data` is the older name of `dataLayer`; the file has both")
+        name, section = "data", DataLayerSection(sources=older.sources)
+    if section is None:
+        section = DataLayerSection()
+    pairs = [_pair((name, "sources", i), source, table) for i, source in enumerate(section.sources)]
+    metrics = _metrics([pair for pair in pairs if pair is not None], section, table)
+    _check_unsupported(section, table)
+    return DataLayer(metrics, _discovery(section, table))
+
+
+def _pair(path: Path, entry: SourceEntry, table: PluginTable) -> Pair | None:
+    source = table.refer((*path, "pluginRef"), entry.plugin_ref, PluginKind.DATA_SOURCE)
+    extractors = [
+        table.refer((*path, "extractors", index, "pluginRef"), extractor.plugin_ref, PluginKind.EXTRACTOR)
+        for index, extractor in enumerate(entry.extractors)
+    ]
+    if source is None:
+        return None
+    return Pair(path, source, tuple(extractor for extractor in extractors if extractor is not None))
+
+
+def _metrics(pairs: list[Pair], section: DataLayerSection, table: PluginTable) -> MetricsSettings | None:
+    scraped = [pair for pair in pairs if pair.source.type.name == METRICS_SOURCE]
+    for pair in scraped[1:]:
+        table.findings.notice(pair.path, f"no effect: {scraped[0].source.settings.name!r} is scraped already")
+    if not scraped and not section.inject_defaults:
+        table.findings.notice(
+            ("dataLayer", "injectDefaults"), "nothing is scraped: every endpoint looks idle to scorers of its metrics"
+        )
+        return None
+    source = scraped[0].source if scraped else table.first_of_type(METRICS_SOURCE)
+    listed = [extractor for pair in scraped[:1] for extractor in pair.extractors]
+    of_type = [extractor for extractor in listed if extractor.type.name == METRICS_EXTRACTOR]
+    extractor = of_type[0] if of_type else table.first_of_type(METRICS_EXTRACTOR)
+    settings = MetricsSettings()
+    return MetricsSettings(
+        parameters_as(MetricsDataSourceParameters, source.settings) if source else settings.source,
+        parameters_as(CoreMetricsExtractorParameters, extractor.settings) if extractor else settings.extractor,
+    )
+
+
+def _discovery(section: DataLayerSection, table: PluginTable) -> FileDiscoveryParameters | None:
+    if section.discovery is None:
+        return None
+    path = ("dataLayer", "discovery", "pluginRef")
+    declared = table.refer(path, section.discovery.plugin_ref, PluginKind.DISCOVERY)
+    return parameters_as(FileDiscoveryParameters, declared.settings) if declared else None
+
+
+def _check_unsupported(section: DataLayerSection, table: PluginTable) -> None:
+    for field, is_given in (
+        ("peerDiscovery", section.peer_discovery is not None),
+        ("crossReplicaSyncerPluginRef", bool(section.cross_replica_syncer_plugin_ref)),
+    ):
+        if is_given:
+            table.findings.mistake(("dataLayer", field), "there is no plugin type that does this", "remove the field")
+    if value_at(("dataLayer", "crossReplicaSyncInterval"), table.findings) is not None:
+        table.findings.notice(("dataLayer", "crossReplicaSyncInterval"), "no effect: replicas do not exchange state")

@@ -1,0 +1,115 @@
+"""Loads an EndpointPickerConfig: every dialect from v1.0 of the reference on, every mistake at once."""
+
+from epp.core.config.catalogue import Catalogue
+from epp.core.config.data_layer import read_data_layer
+from epp.core.config.flow_control import read_flow_control
+from epp.core.config.gates import read_gates
+from epp.core.config.mistakes import ConfigurationError, Findings, Mistake, did_you_mean
+from epp.core.config.needs import NeedResolver
+from epp.core.config.parsers import read_parsers
+from epp.core.config.plugins import PluginTable
+from epp.core.config.profiles import choose_handler, read_profiles
+from epp.core.config.saturation import read_saturation
+from epp.core.config.sections import TOP_LEVEL
+from epp.core.config.settings import PickerConfig
+from epp.core.config.structure import check_keys
+from epp.core.domain.errors import InvalidInput
+from epp.core.yaml import Document, load_documents
+
+API_VERSION = "llm-d.ai/v1alpha1"
+OLD_API_VERSION = "inference.networking.x-k8s.io/v1alpha1"
+KIND = "EndpointPickerConfig"
+
+DEFAULT_SOURCE = "built-in default configuration"
+DEFAULT_TEXT = f"""\
+apiVersion: {API_VERSION}
+kind: {KIND}
+plugins:
+- type: queue-scorer
+- type: kv-cache-utilization-scorer
+- type: prefix-cache-scorer
+- type: max-score-picker
+schedulingProfiles:
+- name: default
+  plugins:
+  - pluginRef: queue-scorer
+    weight: 2
+  - pluginRef: kv-cache-utilization-scorer
+    weight: 2
+  - pluginRef: prefix-cache-scorer
+    weight: 3
+  - pluginRef: max-score-picker
+"""
+
+
+def default_config(catalogue: Catalogue) -> PickerConfig:
+    """What applies without a configuration."""
+    return load_config(DEFAULT_TEXT, DEFAULT_SOURCE, catalogue)
+
+
+def load_config(text: str | bytes, source: str, catalogue: Catalogue) -> PickerConfig:
+    """The settings that `text` resolves to; `source` names it in messages. Raises ConfigurationError."""
+    findings = Findings(_single_document(text, source))
+    _check_head(findings)
+    table = PluginTable(catalogue, findings)
+    table.read()
+    gates = read_gates(findings)
+    profiles = read_profiles(table)
+    handler = choose_handler(table)
+    consumers = [name for profile in profiles for name in profile.plugin_names]
+    producers = NeedResolver(table).resolve((*consumers, handler))
+    flow_control = read_flow_control(table)
+    saturation = read_saturation(table, flow_control)
+    data_layer = read_data_layer(table)
+    parsers = read_parsers(table)
+    table.note_idle()
+    findings.raise_mistakes()
+    return PickerConfig(
+        source=source,
+        gates=gates,
+        plugins=table.settings(),
+        profiles=profiles,
+        handler=handler,
+        producers=producers,
+        saturation=saturation,
+        metrics=data_layer.metrics,
+        discovery=data_layer.discovery,
+        parsers=parsers,
+        flow_control=flow_control,
+        notices=tuple(findings.notices),
+    )
+
+
+def _single_document(text: str | bytes, source: str) -> Document:
+    try:
+        documents = load_documents(text, source)
+    except InvalidInput as error:
+        raise ConfigurationError([Mistake(source, error.line, error.field, error.problem)]) from error
+    if not documents:
+        raise ConfigurationError([Mistake(source, None, "", f"there is no {KIND} in it", "it is empty")])
+    first = documents[0]
+    if not isinstance(first.value, dict):
+        raise ConfigurationError([Mistake(source, first.line, "", f"a {KIND} is a mapping of fields")])
+    if len(documents) > 1:
+        problem = f"a second document begins here; a file holds one {KIND}"
+        raise ConfigurationError([Mistake(source, documents[1].line, "", problem)])
+    return first
+
+
+def _check_head(findings: Findings) -> None:
+    head = findings.document.value
+    if not isinstance(head, dict):
+        return
+    check_keys(head, TOP_LEVEL, (), findings)
+    version, kind = head.get("apiVersion"), head.get("kind")
+    if version is None:
+        findings.mistake((), "the field 'apiVersion' is missing", f"add `apiVersion: {API_VERSION}`")
+    elif version == OLD_API_VERSION:
+        findings.notice(("apiVersion",), f"{OLD_API_VERSION} is deprecated; write {API_VERSION}")
+    elif version != API_VERSION:
+        suggestion = did_you_mean(str(version), (API_VERSION, OLD_API_VERSION))
+        findings.mistake(("apiVersion",), f"{version!r} is not a known version", suggestion)
+    if kind is None:
+        findings.mistake((), "the field 'kind' is missing", f"add `kind: {KIND}`")
+    elif kind != KIND:
+        findings.mistake(("kind",), f"{kind!r} is not {KIND}", f"write `kind: {KIND}`")

@@ -1,0 +1,127 @@
+"""Parameters of the plugin types that are settings of the picker and no code of the scheduler.
+
+Names and defaults are those of the reference (v1.2 to v1.5 and llm-d-router).
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from epp.core.config.durations import Seconds
+from epp.core.config.quantities import Quantity
+from epp.core.config.structure import Section
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Fraction = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+MetricSpec = Annotated[str, msgspec.Meta(pattern=r"^$|^[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?$")]
+"""`name` or `name{label=value,...}`; empty: the engine has no such metric"""
+
+
+class UtilizationDetectorParameters(Section, frozen=True):
+    """utilization-detector: an endpoint is full at either threshold; saturation is the mean over the pool."""
+
+    queue_depth_threshold: Positive = 5
+    """waiting requests"""
+    kv_cache_util_threshold: Fraction = 0.8
+    metrics_staleness_threshold: Seconds = Seconds(0.2)
+    headroom: NotNegative = 0.0
+    """for its use as a filter"""
+
+
+class MetricsDataSourceParameters(Section, frozen=True):
+    """metrics-data-source: where the metrics page of an endpoint is."""
+
+    scheme: Literal["http", "https"] = "http"
+    path: Annotated[str, msgspec.Meta(pattern="^/")] = "/metrics"
+    port: Port | None = None
+    """None: the endpoint's own port"""
+    insecure_skip_verify: bool = True
+    ca_cert_path: str = ""
+    client_cert_path: str = ""
+    client_key_path: str = ""
+    interval: Seconds | None = None
+    """None: as `--refresh-metrics-interval` says"""
+
+
+class CustomMetric(Section, frozen=True):
+    """A further metric, under the attribute that scorers and filters may name."""
+
+    attribute_key: Text
+    metric_spec: MetricSpec
+
+
+class EngineConfig(Section, frozen=True):
+    """The metrics of one engine."""
+
+    name: Text
+    queued_requests_spec: MetricSpec = ""
+    running_requests_spec: MetricSpec = ""
+    kv_usage_spec: MetricSpec = ""
+    lora_spec: MetricSpec = ""
+    cache_info_spec: MetricSpec = ""
+    cache_block_size_label_name: str = ""
+    cache_num_blocks_label_name: str = ""
+    cache_block_size_spec: MetricSpec = ""
+    cache_num_blocks_spec: MetricSpec = ""
+    custom_metrics: tuple[CustomMetric, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name == "default":
+            raise ValueError("the engine name 'default' is reserved: it stands for `defaultEngine`")
+
+
+class CoreMetricsExtractorParameters(Section, frozen=True):
+    """core-metrics-extractor: which metric of which engine means what."""
+
+    engine_label_key: str = ""
+    """pod label that names the engine; empty: `llm-d.ai/engine-type`, then the label of the older dialect"""
+    default_engine: Text = "vllm"
+    engine_configs: tuple[EngineConfig, ...] = ()
+    """replace or extend the built-in engines"""
+
+    def __post_init__(self) -> None:
+        names = [engine.name for engine in self.engine_configs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"engineConfigs names {', '.join(map(repr, twice))} twice")
+
+
+class FileDiscoveryParameters(Section, frozen=True):
+    """file-discovery: the endpoints come from a file."""
+
+    path: Text
+    watch_file: bool = False
+
+
+class InFlightLoadProducerParameters(Section, frozen=True):
+    """inflight-load-producer: how prompt and output tokens in flight are estimated."""
+
+    add_estimated_output_tokens: bool = False
+    output_ratio: NotNegative = 1.5
+    max_estimated_output_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    prefix_match_info_producer_name: str = ""
+    sync_cross_replica_state: bool = True
+
+
+class StaticUsageLimitParameters(Section, frozen=True):
+    """static-usage-limit-policy: one ceiling for every priority band."""
+
+    threshold: NotNegative = 1.0
+
+
+class BandDefaults(Section, frozen=True):
+    """Limits of a priority band; 0 means unlimited."""
+
+    max_bytes: Quantity | None = None
+    max_requests: Quantity | None = None
+    fairness_policy_ref: str = ""
+    ordering_policy_ref: str = ""
+
+
+class PriorityBand(BandDefaults, frozen=True, kw_only=True):
+    """The band of one priority."""
+
+    priority: int

@@ -1,0 +1,145 @@
+"""The `plugins` list: which instances there are, and every reference to them."""
+
+import msgspec
+
+from epp.core.config.catalogue import Catalogue, PluginKind, PluginType, Stability
+from epp.core.config.mistakes import Findings, did_you_mean
+from epp.core.config.sections import PluginEntry
+from epp.core.config.settings import PluginSettings
+from epp.core.config.structure import read, read_entries, value_at
+from epp.core.yaml import Path
+
+
+class Declared(msgspec.Struct):
+    """An instance while the configuration is being resolved."""
+
+    settings: PluginSettings
+    type: PluginType
+    path: Path
+    """of its entry; empty when it was filled in"""
+    is_used: bool = False
+
+
+class PluginTable:
+    """The instances by name, in the order of the file; reports what is wrong with them and with references."""
+
+    def __init__(self, catalogue: Catalogue, findings: Findings) -> None:
+        self.findings = findings
+        self._catalogue = catalogue
+        self._by_name: dict[str, Declared] = {}
+        self._unreadable: set[str] = set()
+        """names of faulty entries, so that references to them are not reported as well"""
+
+    def __getitem__(self, name: str) -> Declared:
+        return self._by_name[name]
+
+    def read(self) -> None:
+        """Takes the `plugins` list of the file."""
+        good = dict(read_entries(("plugins",), PluginEntry, self.findings))
+        raw = value_at(("plugins",), self.findings)
+        for index, entry in enumerate(raw if isinstance(raw, list) else ()):
+            path = ("plugins", index)
+            if path in good:
+                self._declare(path, good[path])
+            elif isinstance(entry, dict):
+                self._unreadable.add(str(entry.get("name") or entry.get("type")))
+
+    def settings(self) -> tuple[PluginSettings, ...]:
+        """All instances."""
+        return tuple(declared.settings for declared in self._by_name.values())
+
+    def of_kind(self, kind: PluginKind) -> list[Declared]:
+        """The declared instances of a kind, in the order of the file."""
+        return [declared for declared in self._by_name.values() if kind in declared.type.kinds and declared.path]
+
+    def of_type(self, name: str) -> list[Declared]:
+        """All instances of a type, declared ones first."""
+        return [declared for declared in self._by_name.values() if declared.type.name == name]
+
+    def first_of_type(self, name: str) -> Declared | None:
+        """The first instance of a type, now in use although nothing refers to it; None when there is none."""
+        first = next(iter(self.of_type(name)), None)
+        if first is not None:
+            first.is_used = True
+        return first
+
+    def refer(self, path: Path, name: str, *kinds: PluginKind) -> Declared | None:
+        """The plugin that the reference at `path` means; None when it is undefined or of none of the `kinds`."""
+        declared = self._by_name.get(name)
+        if declared is None:
+            if name not in self._unreadable:
+                self.findings.mistake(path, f"no plugin is named {name!r}", self._advice(name))
+            return None
+        declared.is_used = True
+        if not declared.type.kinds.intersection(kinds):
+            wanted = " or ".join(kind.value for kind in kinds)
+            self.findings.mistake(path, f"{name!r} is a {declared.type.kind_words}; a {wanted} belongs here")
+            return None
+        return declared
+
+    def knows(self, name: str) -> bool:
+        """Whether an entry of that name was declared, faulty or not."""
+        return name in self._by_name or name in self._unreadable
+
+    def fill_in(self, type_name: str, parameters: msgspec.Struct | None = None, *, qualifier: str = "") -> Declared:
+        """Adds an instance that the file does not declare; it is named as its type, or a little longer if taken."""
+        plugin_type = self._catalogue[type_name]
+        name = type_name
+        while name in self._by_name:
+            name = f"{name}-for-{qualifier}"
+        settings = PluginSettings(name, plugin_type.name, parameters or plugin_type.parameters())
+        declared = Declared(settings, plugin_type, (), is_used=True)
+        self._by_name[name] = declared
+        return declared
+
+    def note_idle(self) -> None:
+        """Gives notice of declared plugins that change nothing."""
+        for declared in self._by_name.values():
+            if not declared.path:
+                continue
+            if declared.type.without_effect:
+                self.findings.notice(declared.path, declared.type.without_effect)
+            elif not declared.is_used:
+                name = declared.settings.name
+                self.findings.notice(declared.path, f"nothing refers to the plugin {name!r}, so it has no effect")
+
+    def _declare(self, path: Path, entry: PluginEntry) -> None:
+        name = entry.name or entry.type
+        if name in self._by_name:
+            line = self._by_name[name].settings.line
+            where = (*path, "name") if entry.name else (*path, "type")
+            self.findings.mistake(where, f"the name {name!r} is taken, by the plugin on line {line}")
+            return
+        plugin_type = self._catalogue.find(entry.type)
+        if plugin_type is None:
+            suggestion = did_you_mean(entry.type, self._catalogue.names)
+            self.findings.mistake((*path, "type"), f"there is no plugin type {entry.type!r}", suggestion)
+            self._unreadable.add(name)
+            return
+        parameters = self._parameters(path, plugin_type, entry)
+        if parameters is None:
+            self._unreadable.add(name)
+            return
+        self._note_type(path, plugin_type, entry)
+        line = self.findings.document.line_of(path)
+        self._by_name[name] = Declared(PluginSettings(name, plugin_type.name, parameters, line), plugin_type, path)
+
+    def _parameters(self, path: Path, plugin_type: PluginType, entry: PluginEntry) -> msgspec.Struct | None:
+        where = (*path, "parameters")
+        given = {} if entry.parameters is None else entry.parameters
+        if plugin_type.ignores_parameters and given:
+            self.findings.notice(where, f"{plugin_type.name} takes no parameters; these have no effect")
+            given = {}
+        return read(given, plugin_type.parameters, where, self.findings)
+
+    def _note_type(self, path: Path, plugin_type: PluginType, entry: PluginEntry) -> None:
+        if entry.type != plugin_type.name:
+            notice = f"the plugin type {entry.type!r} is deprecated; write {plugin_type.name!r}"
+            self.findings.notice((*path, "type"), notice)
+        if plugin_type.stability is Stability.ALPHA:
+            self.findings.notice((*path, "type"), f"{plugin_type.name} is experimental")
+
+    def _advice(self, name: str) -> str:
+        if self._catalogue.find(name) is not None:
+            return f"add `- type: {name}` to plugins"
+        return did_you_mean(name, self._by_name)

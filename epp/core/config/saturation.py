@@ -1,0 +1,58 @@
+"""`saturationDetector`: thresholds (v1.2 to v1.4), or the name of a utilization-detector (v1.5).
+
+Both mean the same here: saturation is the mean over the endpoints of max(queue / queueDepthThreshold,
+kv usage / kvCacheUtilThreshold), and the pool is full at 1.0.
+"""
+
+import msgspec
+
+from epp.core.config.catalogue import PluginKind
+from epp.core.config.parameters import UtilizationDetectorParameters
+from epp.core.config.plugins import Declared, PluginTable
+from epp.core.config.sections import FlowControlSection, SaturationSection
+from epp.core.config.settings import parameters_as
+from epp.core.config.settings_types import UTILIZATION_DETECTOR
+from epp.core.config.structure import read_at, value_at
+
+_SECTION = "saturationDetector"
+_DEFAULT = UtilizationDetectorParameters()
+
+
+def read_saturation(table: PluginTable, flow_control: FlowControlSection | None) -> UtilizationDetectorParameters:
+    """The thresholds in force; reports a detector that is given in two ways."""
+    findings = table.findings
+    section = read_at((_SECTION,), SaturationSection, findings)
+    inner = flow_control.saturation_detector if flow_control else None
+    if inner is not None:
+        if value_at((_SECTION,), findings) is not None:
+            findings.mistake((_SECTION,), "the file also has `flowControl.saturationDetector`", "remove one of the two")
+        path = ("flowControl", _SECTION, "pluginRef")
+        return _thresholds(_detector(table, path, inner.plugin_ref), table)
+    if section is None:
+        return _thresholds(table.first_of_type(UTILIZATION_DETECTOR), table)
+    thresholds = {
+        field: value
+        for field, value in msgspec.structs.asdict(section).items()
+        if field != "plugin_ref" and value is not None
+    }
+    if section.plugin_ref:
+        if thresholds:
+            findings.mistake((_SECTION,), "thresholds and `pluginRef` exclude one another", "move them to the plugin")
+        return _thresholds(_detector(table, (_SECTION, "pluginRef"), section.plugin_ref), table)
+    return msgspec.structs.replace(_DEFAULT, **thresholds)
+
+
+def _detector(table: PluginTable, path: tuple[str, ...], name: str) -> Declared | None:
+    if name == UTILIZATION_DETECTOR and not table.knows(name):
+        return None
+    return table.refer(path, name, PluginKind.SATURATION_DETECTOR)
+
+
+def _thresholds(detector: Declared | None, table: PluginTable) -> UtilizationDetectorParameters:
+    if detector is None:
+        return _DEFAULT
+    parameters = parameters_as(UtilizationDetectorParameters, detector.settings)
+    if parameters.headroom:
+        path = (*detector.path, "parameters", "headroom")
+        table.findings.notice(path, "no effect: headroom is for the use as a filter, which is not built yet")
+    return parameters

@@ -1,0 +1,1 @@
+"""HTTP for operators: metrics, health, the last decisions, endpoints, configuration, self-check."""

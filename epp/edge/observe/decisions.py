@@ -1,0 +1,254 @@
+"""The last decisions and why they were made. Recording keeps references; words are made when somebody asks.
+
+A record never holds a request or an exception: the one would keep a body alive, the other its whole call stack.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from operator import itemgetter
+
+import msgspec
+
+from epp.core.domain.decision import Decision, ScoreCard
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.errors import Refusal
+from epp.core.domain.ports import RequestReport
+from epp.core.domain.request import InferenceRequest
+
+MOST_RECORDS = 1_000
+MOST_SCORES = 2_000_000
+"""numbers kept by all records together, 16 MB; large pools keep fewer decisions"""
+MOST_CANDIDATES_SHOWN = 100
+
+
+class _Record:
+    __slots__ = (
+        "body_bytes",
+        "card",
+        "endpoints",
+        "fairness_id",
+        "model",
+        "priority",
+        "refusal",
+        "report",
+        "request_id",
+        "scheduler_s",
+        "serial",
+        "streaming",
+        "target_model",
+        "tokens",
+        "when",
+    )
+
+    def __init__(self, when: float, request: InferenceRequest | None) -> None:
+        self.when = when
+        self.request_id = request.request_id if request else ""
+        self.model = request.model if request else ""
+        self.target_model = request.target_model if request else ""
+        self.priority = request.priority if request else 0
+        self.fairness_id = request.fairness_id if request else ""
+        self.streaming = request.streaming if request else False
+        self.body_bytes = request.body_bytes if request else 0
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self.card: ScoreCard | None = None
+        self.serial = 0
+        self.tokens = 0
+        self.scheduler_s: float | None = None
+        self.refusal: tuple[str, str, str, str] | None = None
+        self.report: RequestReport | None = None
+
+
+class ExplainedEndpoint(msgspec.Struct, frozen=True):
+    """An endpoint by name and address."""
+
+    name: str
+    destination: str
+
+
+class ExplainedCandidate(msgspec.Struct, frozen=True):
+    """What the scorers said of one candidate: each score 0..1 before its weight, and the weighted sum."""
+
+    name: str
+    destination: str
+    total: float
+    scores: dict[str, float]
+
+
+class ExplainedRefusal(msgspec.Struct, frozen=True):
+    """Why there was no endpoint."""
+
+    code: str
+    message: str
+    hint: str
+    reason: str
+
+
+class ExplainedEnd(msgspec.Struct, frozen=True):
+    """How the request ended; see RequestReport."""
+
+    outcome: str
+    status: int
+    served: str
+    duration_s: float
+    first_token_s: float | None
+    response_bytes: int | None
+
+
+class ExplainedDecision(msgspec.Struct, frozen=True):
+    """One record, for people to read."""
+
+    when: str
+    """ISO 8601, UTC"""
+    request_id: str
+    model: str
+    target_model: str
+    priority: int
+    fairness_id: str
+    streaming: bool
+    body_bytes: int
+    prompt_tokens: int
+    """as the picker estimated them"""
+    scheduler_s: float | None
+    picked: ExplainedEndpoint | None
+    fallbacks: list[ExplainedEndpoint]
+    profile: str
+    weights: dict[str, float]
+    candidates: list[ExplainedCandidate]
+    """best first"""
+    candidates_left_off: int
+    refusal: ExplainedRefusal | None
+    end: ExplainedEnd | None
+    """None while the request is under way"""
+
+
+class DecisionLog:
+    """MetricSink that remembers; `wall_clock` gives seconds since 1970."""
+
+    def __init__(
+        self, wall_clock: Callable[[], float], *, most_records: int = MOST_RECORDS, most_scores: int = MOST_SCORES
+    ) -> None:
+        self._wall_clock = wall_clock
+        self._most_records = most_records
+        self._most_scores = most_scores
+        self._records: deque[_Record] = deque()
+        self._scores = 0
+        self._under_way: dict[int, _Record] = {}
+        """by serial of the reservation; only records that are still kept"""
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def request_started(self, request: InferenceRequest) -> None:
+        """Nothing is decided yet (MetricSink)."""
+
+    def request_routed(self, decision: Decision, scheduler_s: float) -> None:
+        """Remembers the decision (MetricSink)."""
+        record = _Record(self._wall_clock(), decision.request)
+        record.endpoints = decision.endpoints
+        record.card = decision.card
+        record.serial = decision.reservation.serial
+        record.tokens = decision.reservation.tokens
+        record.scheduler_s = scheduler_s
+        self._under_way[record.serial] = record
+        self._keep(record)
+
+    def request_refused(self, request: InferenceRequest | None, refusal: Refusal) -> None:
+        """Remembers why (MetricSink)."""
+        record = _Record(self._wall_clock(), request)
+        reason = refusal.reason.value if refusal.reason else ""
+        record.refusal = (refusal.code, refusal.message, refusal.hint, reason)
+        self._keep(record)
+
+    def request_finished(self, decision: Decision, report: RequestReport) -> None:
+        """Adds the end to the record if it is still kept (MetricSink)."""
+        record = self._under_way.pop(decision.reservation.serial, None)
+        if record is not None:
+            record.report = report
+
+    def picker_bypassed(self, destination: str) -> None:
+        """Nothing was decided here (MetricSink)."""
+
+    def prepare(self, *, limit: int, request_id: str = "", model: str = "") -> Callable[[], list[dict[str, object]]]:
+        """Chooses the newest records, at most `limit`; the returned rest of the work may run in a thread.
+
+        `request_id` and `model` (as the client wrote it, or the target) restrict the choice unless empty.
+        """
+        chosen: list[_Record] = []
+        for record in reversed(self._records):
+            if len(chosen) >= limit:
+                break
+            if request_id and record.request_id != request_id:
+                continue
+            if model and model not in (record.model, record.target_model):
+                continue
+            chosen.append(record)
+        return lambda: [msgspec.to_builtins(_explained(record)) for record in chosen]
+
+    def explain(self, *, limit: int = 20, request_id: str = "", model: str = "") -> list[dict[str, object]]:
+        """The newest decisions first, as plain dicts of the shape of ExplainedDecision; see `prepare`."""
+        return self.prepare(limit=limit, request_id=request_id, model=model)()
+
+    def _keep(self, record: _Record) -> None:
+        self._records.append(record)
+        self._scores += _score_count(record)
+        while len(self._records) > self._most_records or (self._scores > self._most_scores and len(self._records) > 1):
+            dropped = self._records.popleft()
+            self._scores -= _score_count(dropped)
+            self._under_way.pop(dropped.serial, None)
+
+
+def _score_count(record: _Record) -> int:
+    card = record.card
+    return len(card.candidates) * (len(card.columns) + 1) if card else 0
+
+
+def _explained(record: _Record) -> ExplainedDecision:
+    named = [ExplainedEndpoint(endpoint.name, endpoint.destination) for endpoint in record.endpoints]
+    card = record.card
+    candidates = list(_explained_candidates(card)) if card else []
+    return ExplainedDecision(
+        when=datetime.fromtimestamp(record.when, UTC).isoformat(timespec="milliseconds"),
+        request_id=_writable(record.request_id),
+        model=_writable(record.model),
+        target_model=_writable(record.target_model),
+        priority=record.priority,
+        fairness_id=_writable(record.fairness_id),
+        streaming=record.streaming,
+        body_bytes=record.body_bytes,
+        prompt_tokens=record.tokens,
+        scheduler_s=record.scheduler_s,
+        picked=named[0] if named else None,
+        fallbacks=named[1:],
+        profile=card.profile if card else "",
+        weights={column.plugin: column.weight for column in card.columns} if card else {},
+        candidates=candidates[:MOST_CANDIDATES_SHOWN],
+        candidates_left_off=max(0, len(candidates) - MOST_CANDIDATES_SHOWN),
+        refusal=ExplainedRefusal(*map(_writable, record.refusal)) if record.refusal else None,
+        end=_explained_end(record.report) if record.report else None,
+    )
+
+
+def _explained_end(report: RequestReport) -> ExplainedEnd:
+    return ExplainedEnd(
+        outcome=report.outcome.value,
+        status=report.status,
+        served=_writable(report.served),
+        duration_s=report.duration_s,
+        first_token_s=report.first_token_s,
+        response_bytes=report.response_bytes,
+    )
+
+
+def _explained_candidates(card: ScoreCard) -> Iterator[ExplainedCandidate]:
+    columns = [(column.plugin, column.scores.tolist()) for column in card.columns]
+    ranked = sorted(enumerate(card.totals.tolist()), key=itemgetter(1), reverse=True)
+    for position, total in ranked:
+        endpoint = card.candidates[position]
+        scores = {plugin: values[position] for plugin, values in columns}
+        yield ExplainedCandidate(endpoint.name, endpoint.destination, total, scores)
+
+
+def _writable(text: str) -> str:
+    """Clients may send lone surrogates, which cannot be written as UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,1 @@
+"""Polls the model servers' metrics pages: what to read from them, how often, and whom to tell."""

@@ -1,0 +1,70 @@
+"""How often each endpoint is scraped.
+
+The promise: a change on any endpoint is seen within 1 s up to 1,000 endpoints, within 5 s above. A change just after a
+scrape waits a whole period and then for the answer, so no period is longer than 0.8 of the promise.
+
+    idle period  = 0.8 * promise
+    rate left    = budget / cost - idle endpoints / idle period
+    busy period  = busy endpoints / rate left, at least the floor (50 ms), at most the idle period
+
+Busy are the endpoints with requests of ours in flight: their numbers decide picks now. The budget is a fraction of a
+core, the cost CPU seconds per scrape as measured; the promise goes before the budget. An endpoint that fails is asked
+half as often after each failure, down to once a second.
+"""
+
+import math
+
+import msgspec
+
+SMALL_POOL_ENDPOINTS = 1000
+SMALL_POOL_PROMISE_S = 1.0
+LARGE_POOL_PROMISE_S = 5.0
+PROMISE_SHARE = 0.8
+LONGEST_BACKOFF_S = 1.0
+_MOST_DOUBLINGS = 10
+_FIRST_COST_S = 0.0003
+_LEAST_COST_S = 1e-6
+_STEP_S = 0.01  # periods change in steps, so that a wavering cost does not move the whole timetable
+_COST_WEIGHT = 0.05
+
+
+class ScrapeBudget(msgspec.Struct, frozen=True):
+    """`floor_s`: shortest period of an endpoint (--refresh-metrics-interval); `cores`: CPU that scraping may take."""
+
+    floor_s: float = 0.05
+    cores: float = 0.1
+
+
+class Periods(msgspec.Struct, frozen=True):
+    """Seconds between two scrapes of one endpoint."""
+
+    busy_s: float
+    idle_s: float
+
+    def after_failures(self, period_s: float, failures: int) -> float:
+        """The period of an endpoint that failed so many times in a row."""
+        if not failures:
+            return period_s
+        longest_s = max(LONGEST_BACKOFF_S, self.idle_s)
+        return float(min(period_s * 2 ** min(failures, _MOST_DOUBLINGS), longest_s))
+
+
+class CostEstimate:
+    """Moving average of CPU seconds per scrape; the newest one weighs 5 %."""
+
+    def __init__(self) -> None:
+        self.cost_s = _FIRST_COST_S
+
+    def observe(self, cost_s: float) -> None:
+        """One more scrape took `cost_s`."""
+        self.cost_s = max(self.cost_s + _COST_WEIGHT * (cost_s - self.cost_s), _LEAST_COST_S)
+
+
+def plan_periods(endpoints: int, busy: int, cost_s: float, budget: ScrapeBudget) -> Periods:
+    """See the module; `busy` of the `endpoints` have requests of ours."""
+    promise_s = SMALL_POOL_PROMISE_S if endpoints <= SMALL_POOL_ENDPOINTS else LARGE_POOL_PROMISE_S
+    slowest_s = max(PROMISE_SHARE * promise_s, budget.floor_s)
+    rate_left = budget.cores / cost_s - (endpoints - busy) / slowest_s
+    busy_s = busy / rate_left if rate_left > 0.0 else slowest_s
+    busy_s = math.ceil(busy_s / _STEP_S) * _STEP_S
+    return Periods(busy_s=min(max(busy_s, budget.floor_s), slowest_s), idle_s=slowest_s)

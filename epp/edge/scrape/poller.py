@@ -1,0 +1,198 @@
+"""The poller: keeps reading the metrics pages of all endpoints and tells a LoadSink what it found.
+
+One loop looks at a timetable and starts a task for every scrape that is due, so that a silent endpoint delays nobody
+and waiting endpoints cost no task. An endpoint whose last scrape still runs at its next due time is passed over: there
+is never more than one request at an endpoint.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.ports import Clock, LoadReport, LoadSink
+from epp.edge.scrape.cpu_meter import CpuMetered
+from epp.edge.scrape.metrics_page import PageError
+from epp.edge.scrape.period import CostEstimate, Periods, ScrapeBudget, plan_periods
+from epp.edge.scrape.timetable import Timetable
+from epp.edge.scrape.vllm import NO_LOAD
+
+PLAN_PERIOD_S = 0.1
+_SHORTEST_REST_S = 0.005
+_FIRST_SPACING_S = 0.001  # a thousand connections opened in one step would time each other out
+_STEP_SHARE = 0.7  # of a scrape's CPU time; the rest is spent in callbacks of the transport (measured: 0.65 to 0.78)
+
+Identity = tuple[str, str, str, str, int]
+
+
+class Page(Protocol):
+    """Where an endpoint's metrics come from (MetricsPage, or a test's own)."""
+
+    @property
+    def url(self) -> str:
+        """For messages."""
+        ...
+
+    async def read(self) -> bytes:
+        """Raises PageError."""
+        ...
+
+    async def close(self) -> None:
+        """Gives the connection up."""
+        ...
+
+
+class ScrapeProblem(msgspec.Struct, frozen=True):
+    """Why an endpoint's load is not known; told once, and again only after the endpoint had recovered."""
+
+    endpoint: Endpoint
+    url: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"endpoint {self.endpoint.key}: no metrics from {self.url}: {self.problem}"
+
+
+class _Target:
+    def __init__(self, endpoint: Endpoint, page: Page) -> None:
+        self.endpoint = endpoint
+        self.page = page
+        self.is_busy = False
+        self.failures = 0
+        self.scrape: asyncio.Task[None] | None = None
+
+
+class Poller:
+    """Scrapes the endpoints that `set_endpoints` names, while `run` runs."""
+
+    def __init__(
+        self,
+        sink: LoadSink,
+        open_page: Callable[[Endpoint], Page],
+        scan: Callable[[bytes], LoadReport],
+        *,
+        is_busy: Callable[[Endpoint], bool],
+        on_problem: Callable[[ScrapeProblem], None],
+        budget: ScrapeBudget,
+        clock: Clock = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        cpu_clock: Callable[[], float] = time.thread_time,
+    ) -> None:
+        """`is_busy`: whether the endpoint has requests of ours in flight; called every 100 ms for each endpoint."""
+        self._sink = sink
+        self._open_page = open_page
+        self._scan = scan
+        self._is_busy = is_busy
+        self._on_problem = on_problem
+        self._budget = budget
+        self._clock = clock
+        self._sleep = sleep
+        self._cpu_clock = cpu_clock
+        self._targets: dict[Identity, _Target] = {}
+        self._timetable: Timetable[Identity] = Timetable()
+        self._leaving: list[_Target] = []
+        self._cost = CostEstimate()
+        self._periods = plan_periods(0, 0, self._cost.cost_s, budget)
+        self._next_plan = clock()
+
+    @property
+    def periods(self) -> Periods:
+        """The periods in force."""
+        return self._periods
+
+    @property
+    def cost_s(self) -> float:
+        """CPU seconds per scrape, as measured."""
+        return self._cost.cost_s
+
+    def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
+        """Who is scraped from now on: new ones at once, nothing is heard any more of those that left."""
+        wanted = {_identity(endpoint): endpoint for endpoint in endpoints}
+        for gone in self._targets.keys() - wanted.keys():
+            target = self._targets.pop(gone)
+            self._timetable.remove(gone)
+            if target.scrape is not None:
+                target.scrape.cancel()
+            self._leaving.append(target)
+        due = self._clock()
+        for identity, endpoint in wanted.items():
+            known = self._targets.get(identity)
+            if known is not None:
+                known.endpoint = endpoint
+                continue
+            self._targets[identity] = _Target(endpoint, self._open_page(endpoint))
+            self._timetable.add(identity, self._periods.idle_s, due)
+            due += _FIRST_SPACING_S
+
+    async def run(self) -> None:
+        """Scrapes until it is cancelled; all connections are closed then."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    now = self._clock()
+                    self._plan(now)
+                    for target in self._leaving:
+                        group.create_task(target.page.close())
+                    self._leaving.clear()
+                    for identity in self._timetable.take_due(now):
+                        self._start(self._targets[identity], group)
+                    rest_s = min(self._timetable.next_due, self._next_plan) - self._clock()
+                    await self._sleep(max(rest_s, _SHORTEST_REST_S))
+        finally:
+            for target in (*self._targets.values(), *self._leaving):
+                await target.page.close()
+
+    def _plan(self, now: float) -> None:
+        """Every 100 ms: who is busy, and what that means for everybody's period."""
+        if now < self._next_plan:
+            return
+        self._next_plan = now + PLAN_PERIOD_S
+        for target in self._targets.values():
+            target.is_busy = self._is_busy(target.endpoint)
+        busy = sum(target.is_busy for target in self._targets.values())
+        self._periods = plan_periods(len(self._targets), busy, self._cost.cost_s, self._budget)
+        for identity, target in self._targets.items():
+            self._timetable.set_period(identity, self._period_s(target), now)
+
+    def _period_s(self, target: _Target) -> float:
+        period_s = self._periods.busy_s if target.is_busy else self._periods.idle_s
+        return self._periods.after_failures(period_s, target.failures)
+
+    def _start(self, target: _Target, group: asyncio.TaskGroup) -> None:
+        if target.scrape is None or target.scrape.done():
+            target.scrape = group.create_task(self._scrape(target))
+
+    async def _scrape(self, target: _Target) -> None:
+        metered = CpuMetered(self._read(target), self._cpu_clock)
+        await metered
+        self._cost.observe(metered.cpu_s / _STEP_SHARE)
+
+    async def _read(self, target: _Target) -> None:
+        try:
+            report = self._scan(await target.page.read())
+        except PageError as error:
+            self._failed(target, error.problem, local_origin=error.local_origin)
+            return
+        if report == NO_LOAD:
+            self._failed(target, "the page has none of the metrics that tell the load", local_origin=False)
+            return
+        if target.failures:
+            target.failures = 0
+            self._timetable.set_period(_identity(target.endpoint), self._period_s(target), self._clock())
+        self._sink.load_reported(target.endpoint, report)
+
+    def _failed(self, target: _Target, problem: str, *, local_origin: bool) -> None:
+        target.failures += 1
+        self._timetable.set_period(_identity(target.endpoint), self._period_s(target), self._clock())
+        if target.failures == 1:
+            self._on_problem(ScrapeProblem(target.endpoint, target.page.url, problem))
+        self._sink.scrape_failed(target.endpoint, local_origin=local_origin)
+
+
+def _identity(endpoint: Endpoint) -> Identity:
+    """A restarted or moved pod is a new one to scrape; changed labels alone are not."""
+    where = f"{endpoint.metrics_address}:{endpoint.metrics_port}"
+    return endpoint.key, endpoint.incarnation, endpoint.destination, where, endpoint.port

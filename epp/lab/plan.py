@@ -1,0 +1,57 @@
+"""What a local stack consists of."""
+
+import socket
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+POOL_NAME = "vllm-llama3.1-8b-instruct"
+BASE_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+ADAPTERS = ("food-review", "cad-fabricator")
+FIRST_HOST = 11
+USUAL_PORT = 8000
+
+
+class StackPlan(msgspec.Struct, frozen=True):
+    """Names and defaults are those of the GKE Inference Gateway tutorial."""
+
+    pods: int = 4
+    body_mode: Literal["buffered", "full-duplex"] = "buffered"
+    failure_mode: Literal["open", "close"] = "open"
+    secure: bool = False
+    """TLS between Envoy and the picker"""
+    config_file: Path | None = None
+    """EndpointPickerConfig for the picker"""
+    listener_port: int = 0
+    """port for clients; 0 picks a free one"""
+    speed: float = 1.0
+    """divides every duration of the fake pods"""
+    max_loras: int = 2
+    picker_flags: tuple[str, ...] = ()
+    pod_flags: tuple[str, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """One loopback address per pod."""
+        return tuple(f"127.0.0.{FIRST_HOST + index}" for index in range(self.pods))
+
+
+def free_port(hosts: tuple[str, ...]) -> int:
+    """A port that is free on every host: the usual one if possible."""
+    port = USUAL_PORT
+    while not all(_is_free(host, port) for host in hosts):
+        with socket.socket() as probe:
+            probe.bind((hosts[0], 0))
+            port = probe.getsockname()[1]
+    return port
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

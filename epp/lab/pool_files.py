@@ -1,0 +1,75 @@
+"""Writes the Kubernetes objects of a local stack: the pool, its pods, the objectives. `--objects` reads them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from epp.core.domain.pool import POOL_GROUP
+from epp.lab.fake_vllm.process import ReadyPod
+from epp.lab.plan import POOL_NAME
+
+NAMESPACE = "default"
+OBJECTIVES: Mapping[str, int] = {"food-review": 10, "llama3-base-model": 20}
+"""name to priority, as in the tutorial"""
+
+Manifest = dict[str, Any]
+
+
+def pool_manifest(port: int) -> Manifest:
+    """The InferencePool that selects all pods of the stack."""
+    return {
+        "apiVersion": f"{POOL_GROUP}/v1",
+        "kind": "InferencePool",
+        "metadata": {"name": POOL_NAME, "namespace": NAMESPACE},
+        "spec": {
+            "selector": {"matchLabels": {"app": POOL_NAME}},
+            "targetPorts": [{"number": port}],
+            "endpointPickerRef": {"name": f"{POOL_NAME}-epp", "port": {"number": 9002}, "failureMode": "FailOpen"},
+        },
+    }
+
+
+def pod_manifest(pod: ReadyPod, *, ready: bool = True) -> Manifest:
+    """A Pod with the status that the picker reads."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod.name,
+            "namespace": NAMESPACE,
+            "uid": f"uid-{pod.name}",
+            "labels": {"app": POOL_NAME},
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": pod.host,
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+        },
+    }
+
+
+def objective_manifest(name: str, priority: int) -> Manifest:
+    """An InferenceObjective of the pool."""
+    return {
+        "apiVersion": "inference.networking.x-k8s.io/v1alpha2",
+        "kind": "InferenceObjective",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"priority": priority, "poolRef": {"group": POOL_GROUP, "name": POOL_NAME}},
+    }
+
+
+def write_manifests(path: Path, manifests: Sequence[Manifest]) -> None:
+    """Replaces `path` in one step, so that a reader sees the old text or the new one."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(yaml.safe_dump_all(manifests, sort_keys=False))
+    temporary.replace(path)
+
+
+def write_pool(directory: Path, pods: Sequence[ReadyPod]) -> None:
+    """pool.yaml, pods.yaml and objectives.yaml; all pods serve on the same port."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_manifests(directory / "pool.yaml", [pool_manifest(pods[0].port)])
+    write_manifests(directory / "pods.yaml", [pod_manifest(pod) for pod in pods])
+    write_manifests(directory / "objectives.yaml", [objective_manifest(*each) for each in OBJECTIVES.items()])
