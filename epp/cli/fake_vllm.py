@@ -10,7 +10,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from epp.lab.fake_vllm.settings import AdapterSource, PodSettings
+    from epp.lab.fake_vllm.settings import AdapterSource, EngineSettings, PodSettings
 
 _OPTION_OF_FIELD = {
     "served_names": "--served-model-name",
@@ -62,7 +62,7 @@ Examples:
   epp fake-vllm --port 8000
   epp fake-vllm --host 127.0.0.11 --host 127.0.0.12 --port 8000 --max-loras 2 \\
       --lora-modules food-review=Kawon/llama3.1-food-finetune_v14_r8 --lora-modules cad-fabricator=redcathode/fabricator
-  epp fake-vllm --port 0 --speed 100 --ready-file /tmp/pods.json
+  epp fake-vllm --port 0 --speed 100 --ready-file pods.json
   curl -H 'content-type: application/json' http://127.0.0.1:8000/v1/completions \\
       -d '{"model": "meta-llama/Llama-3.1-8B-Instruct", "prompt": "hello", "max_tokens": 8, "temperature": "0"}'
   curl -d '{"status": 500, "times": 3}' http://127.0.0.1:8000/debug/faults
@@ -191,7 +191,7 @@ def command(**options: Any) -> None:
 
 def _pods(flags: Flags) -> "list[PodSettings]":
     """Settings of every pod, checked. Raises click.BadParameter."""
-    from epp.lab.fake_vllm.settings import EngineSettings, LatencySettings, PodSettings, SettingsError, check_settings
+    from epp.lab.fake_vllm.settings import PodSettings, SettingsError, check_settings
 
     if flags.max_cpu_loras is not None and flags.max_cpu_loras < flags.max_loras:
         raise click.BadParameter(
@@ -199,24 +199,7 @@ def _pods(flags: Flags) -> "list[PodSettings]":
         )
     if flags.port and len(set(flags.hosts)) < len(flags.hosts):
         raise click.BadParameter(f"an address is given twice; port {flags.port} exists once", param_hint="'--host'")
-    latency = LatencySettings(
-        prefill_tokens_per_s=flags.prefill_tokens_per_second,
-        step_base_s=flags.step_base_ms / 1000,
-        step_per_sequence_s=flags.step_per_sequence_ms / 1000,
-        lora_load_s=flags.lora_load_seconds,
-        speed=flags.speed,
-    )
-    engine = EngineSettings(
-        block_size=flags.block_size,
-        num_gpu_blocks=flags.num_gpu_blocks,
-        max_model_len=flags.max_model_len,
-        max_num_seqs=flags.max_num_seqs,
-        max_num_batched_tokens=flags.max_num_batched_tokens,
-        max_loras=flags.max_loras if flags.enable_lora else 0,
-        prefix_caching=flags.enable_prefix_caching,
-        priority_scheduling=flags.scheduling_policy == "priority",
-        latency=latency,
-    )
+    engine = _engine(flags)
     pods = [
         PodSettings(
             name=f"{flags.name}-{index}",
@@ -240,6 +223,29 @@ def _pods(flags: Flags) -> "list[PodSettings]":
         option = _OPTION_OF_FIELD.get(error.field, "--" + error.field.replace("_", "-"))
         raise click.BadParameter(error.problem, param_hint=f"'{option}'") from error
     return pods
+
+
+def _engine(flags: Flags) -> "EngineSettings":
+    from epp.lab.fake_vllm.settings import EngineSettings, LatencySettings
+
+    latency = LatencySettings(
+        prefill_tokens_per_s=flags.prefill_tokens_per_second,
+        step_base_s=flags.step_base_ms / 1000,
+        step_per_sequence_s=flags.step_per_sequence_ms / 1000,
+        lora_load_s=flags.lora_load_seconds,
+        speed=flags.speed,
+    )
+    return EngineSettings(
+        block_size=flags.block_size,
+        num_gpu_blocks=flags.num_gpu_blocks,
+        max_model_len=flags.max_model_len,
+        max_num_seqs=flags.max_num_seqs,
+        max_num_batched_tokens=flags.max_num_batched_tokens,
+        max_loras=flags.max_loras if flags.enable_lora else 0,
+        prefix_caching=flags.enable_prefix_caching,
+        priority_scheduling=flags.scheduling_policy == "priority",
+        latency=latency,
+    )
 
 
 def _run(serving: "Coroutine[Any, Any, bool]") -> bool:

@@ -104,9 +104,11 @@ def located(error: msgspec.ValidationError, value: object) -> tuple[str, tuple[S
     if missing := _MISSING.fullmatch(problem):
         return f"the required field {missing[1]!r} is missing", path
     if expected:
-        wanted, got = expected["wanted"], expected["got"]
-        advice = "; put it in quotes" if wanted.startswith("str") and got in ("bool", "int", "float") else ""
+        wanted, got = expected["wanted"].removesuffix(" | null"), expected["got"]
+        advice = "; put it in quotes" if wanted == "str" and got in ("bool", "int", "float") else ""
         return f"expected {wanted}, got {got}{advice}", path
+    if problem.startswith("Expected "):
+        problem = problem.replace("`", "")
     return problem[:1].lower() + problem[1:], path
 
 

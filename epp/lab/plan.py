@@ -37,9 +37,9 @@ class StackPlan(msgspec.Struct, frozen=True):
         return tuple(f"127.0.0.{FIRST_HOST + index}" for index in range(self.pods))
 
 
-def free_port(hosts: tuple[str, ...]) -> int:
-    """A port that is free on every host: the usual one if possible."""
-    port = USUAL_PORT
+def free_port(hosts: tuple[str, ...], wanted: int = USUAL_PORT) -> int:
+    """A port that is free on every host: the wanted one if possible."""
+    port = wanted
     while not all(_is_free(host, port) for host in hosts):
         with socket.socket() as probe:
             probe.bind((hosts[0], 0))

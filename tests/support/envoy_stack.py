@@ -258,7 +258,7 @@ async def running_stack(
         scripted = [ScriptedExtProc(picking(servers[0].address), credentials) for _ in range(pickers)]
         for picker in scripted:
             await picker.start()
-            running.push_async_callback(picker.die)
+            running.push_async_callback(picker.close)
         config = envoy_config(
             msgspec.structs.replace(
                 options or EnvoyOptions(),

@@ -1,10 +1,10 @@
 """An ext_proc client that speaks as Envoy does: bare streams, and whole HTTP requests in each body mode.
 
-    async with ExtProcClient(port) as envoy:
-        request = envoy.request(BodyMode.BUFFERED)
-        forwarded = await request.send(b'{"model":"m","prompt":"x"}')
-        await request.answered(served=forwarded.destination)
-        request.reset()                                                 # Envoy's usual end of a stream
+async with ExtProcClient(port) as envoy:
+    request = envoy.request(BodyMode.BUFFERED)
+    forwarded = await request.send(b'{"model":"m","prompt":"x"}')
+    await request.answered(served=forwarded.destination)
+    request.reset()                                                 # Envoy's usual end of a stream
 """
 
 import asyncio
@@ -305,7 +305,7 @@ class ProxiedRequest:
             body = common.body_mutation.body
         headers = _set_headers(common.header_mutation)
         destination = headers[DESTINATION]
-        assert message.dynamic_metadata["envoy.lb"][DESTINATION] == destination
+        assert message.dynamic_metadata == {"envoy.lb": {DESTINATION: destination}}
         removed = tuple(common.header_mutation.remove_headers)
         return Forwarded(destination, headers, removed, body, common.clear_route_cache)
 

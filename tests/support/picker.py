@@ -1,8 +1,8 @@
 """A whole picker in this process: static endpoints, one scorer, gRPC on a free port of 127.0.0.1.
 
-    async with running_picker(endpoints=3) as picker, ExtProcClient(picker.port) as envoy:
-        ...
-        await picker.at_rest()
+async with running_picker(endpoints=3) as picker, ExtProcClient(picker.port) as envoy:
+    ...
+    await picker.at_rest()
 """
 
 import itertools
@@ -140,7 +140,7 @@ class Picker:
             settings=self._settings,
             budget=self.budget,
             new_request_id=lambda: f"generated-{next(numbers)}",
-            wants_sample=lambda: self.wants_sample(),
+            wants_sample=self.wants_sample,
         )
         self.transport = GrpcTransport(
             GrpcSettings("127.0.0.1", 0, self._settings.max_body_bytes),
@@ -181,9 +181,7 @@ async def serving(picker: Picker) -> AsyncIterator[Picker]:
 
 
 @asynccontextmanager
-async def running_picker(
-    endpoints: int = 3, *, settings: ConversationSettings | None = None
-) -> AsyncIterator[Picker]:
+async def running_picker(endpoints: int = 3, *, settings: ConversationSettings | None = None) -> AsyncIterator[Picker]:
     """A picker with nothing special about it."""
     async with serving(Picker(endpoints, settings=settings)) as picker:
         yield picker

@@ -5,6 +5,7 @@ Returning ends the gRPC stream with status OK. `picking("127.0.0.2:8000")` is th
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal
 
@@ -85,11 +86,17 @@ class ScriptedExtProc:
         self.port = 0
         self._credentials = credentials
         self._server: grpc.aio.Server | None = None
+        # Keeps the port ours while the server is dead; bound but not listening, it refuses connections.
+        self._port_holder = socket.socket()
 
     async def start(self) -> None:
-        """Listen on 127.0.0.1, on the port of the first start if this is a restart; nothing if it listens already."""
+        """Listen on 127.0.0.1, always on the same port; does nothing if it listens already."""
         if self._server is not None:
             return
+        if not self.port:
+            self._port_holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            self._port_holder.bind(("127.0.0.1", 0))
+            self.port = self._port_holder.getsockname()[1]
         server = grpc.aio.server(
             options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         )
@@ -102,9 +109,9 @@ class ScriptedExtProc:
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, {"Process": behaviour})])
         address = f"127.0.0.1:{self.port}"
         if self._credentials is None:
-            self.port = server.add_insecure_port(address)
+            server.add_insecure_port(address)
         else:
-            self.port = server.add_secure_port(address, self._credentials)
+            server.add_secure_port(address, self._credentials)
         await server.start()
         self._server = server
 
@@ -114,10 +121,15 @@ class ScriptedExtProc:
             await self._server.stop(grace=None)
             self._server = None
 
+    async def close(self) -> None:
+        """Stop for good."""
+        await self.die()
+        self._port_holder.close()
+
     async def _process(
         self,
         messages: AsyncIterator[ProcessingRequest],
-        context: "grpc.aio.ServicerContext[ProcessingRequest, ProcessingResponse]",
+        context: Any,
     ) -> AsyncIterator[ProcessingResponse]:
         conversation = Conversation(aiter(messages))
         self.conversations.append(conversation)

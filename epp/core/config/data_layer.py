@@ -15,7 +15,7 @@ from epp.core.config.plugins import Declared, PluginTable
 from epp.core.config.sections import DataLayerSection, DataSection, SourceEntry
 from epp.core.config.settings import MetricsSettings, parameters_as
 from epp.core.config.settings_types import METRICS_EXTRACTOR, METRICS_SOURCE
-from epp.core.config.structure import read_at, value_at
+from epp.core.config.structure import read_at, read_entries, value_at
 from epp.core.yaml import Path
 
 
@@ -43,10 +43,10 @@ def read_data_layer(table: PluginTable) -> DataLayer:
     if older is not None:
         if value_at((name,), findings) is not None:
             findings.mistake(("data",), "`data` is the older name of `dataLayer`; the file has both")
-        name, section = "data", DataLayerSection(sources=older.sources)
+        name = "data"
     if section is None:
         section = DataLayerSection()
-    pairs = [_pair((name, "sources", i), source, table) for i, source in enumerate(section.sources)]
+    pairs = [_pair(path, source, table) for path, source in read_entries((name, "sources"), SourceEntry, findings)]
     metrics = _metrics([pair for pair in pairs if pair is not None], section, table)
     _check_unsupported(section, table)
     return DataLayer(metrics, _discovery(section, table))

@@ -1,10 +1,9 @@
 """`flowControl`: read and checked in full, so that files load; without effect until queues are built."""
 
 from epp.core.config.catalogue import PluginKind
-from epp.core.config.parameters import BandDefaults
 from epp.core.config.plugins import PluginTable
 from epp.core.config.sections import FlowControlSection
-from epp.core.config.structure import read_at
+from epp.core.config.structure import read_at, value_at
 from epp.core.yaml import Path
 
 ALWAYS_THERE = frozenset(("global-strict-fairness-policy", "fcfs-ordering-policy", "static-usage-limit-policy"))
@@ -15,29 +14,32 @@ _SECTION = "flowControl"
 
 def read_flow_control(table: PluginTable) -> FlowControlSection | None:
     """The section; reports unknown policies, policies of the wrong kind and bands that share a priority."""
-    section = read_at((_SECTION,), FlowControlSection, table.findings)
-    if section is None:
-        return None
-    limit = section.usage_limit_policy_plugin_ref
-    _check((_SECTION, "usageLimitPolicyPluginRef"), limit, PluginKind.USAGE_LIMIT_POLICY, table)
-    _check_band((_SECTION, "defaultPriorityBand"), section.default_priority_band, table)
-    _check_band((_SECTION, "defaultNegativePriorityBand"), section.default_negative_priority_band, table)
-    seen: set[int] = set()
-    for index, band in enumerate(section.priority_bands):
+    findings = table.findings
+    section = read_at((_SECTION,), FlowControlSection, findings)
+    _check((_SECTION, "usageLimitPolicyPluginRef"), PluginKind.USAGE_LIMIT_POLICY, table)
+    bands = value_at((_SECTION, "priorityBands"), findings)
+    seen: dict[object, int] = {}
+    for index, band in enumerate(bands if isinstance(bands, list) else ()):
         path = (_SECTION, "priorityBands", index)
-        _check_band(path, band, table)
-        if band.priority in seen:
-            table.findings.mistake((*path, "priority"), f"priority {band.priority} has a band already")
-        seen.add(band.priority)
-    table.findings.notice((_SECTION,), "no effect: flow control is not built yet, requests never wait")
+        _check_band(path, table)
+        priority = band.get("priority") if isinstance(band, dict) else None
+        if isinstance(priority, int) and seen.setdefault(priority, index) != index:
+            problem = f"priority {priority} has a band already, priorityBands[{seen[priority]}]"
+            findings.mistake((*path, "priority"), problem)
+    for name in ("defaultPriorityBand", "defaultNegativePriorityBand"):
+        _check_band((_SECTION, name), table)
+    if section is not None:
+        findings.notice((_SECTION,), "no effect: flow control is not built yet, requests never wait")
     return section
 
 
-def _check_band(path: Path, band: BandDefaults, table: PluginTable) -> None:
-    _check((*path, "fairnessPolicyRef"), band.fairness_policy_ref, PluginKind.FAIRNESS_POLICY, table)
-    _check((*path, "orderingPolicyRef"), band.ordering_policy_ref, PluginKind.ORDERING_POLICY, table)
+def _check_band(path: Path, table: PluginTable) -> None:
+    _check((*path, "fairnessPolicyRef"), PluginKind.FAIRNESS_POLICY, table)
+    _check((*path, "orderingPolicyRef"), PluginKind.ORDERING_POLICY, table)
 
 
-def _check(path: Path, name: str, kind: PluginKind, table: PluginTable) -> None:
-    if name and not (name in ALWAYS_THERE and not table.knows(name)):
+def _check(path: Path, kind: PluginKind, table: PluginTable) -> None:
+    """Looks at the text itself, so that a fault elsewhere in the section does not hide a wrong reference."""
+    name = value_at(path, table.findings)
+    if isinstance(name, str) and name and (name not in ALWAYS_THERE or table.knows(name)):
         table.refer(path, name, kind)

@@ -89,7 +89,7 @@ def _single_document(text: str | bytes, source: str) -> Document:
         raise ConfigurationError([Mistake(source, None, "", f"there is no {KIND} in it", "it is empty")])
     first = documents[0]
     if not isinstance(first.value, dict):
-        raise ConfigurationError([Mistake(source, first.line, "", f"a {KIND} is a mapping of fields")])
+        raise ConfigurationError([Mistake(source, first.line, "", f"expected a mapping, the fields of {KIND}")])
     if len(documents) > 1:
         problem = f"a second document begins here; a file holds one {KIND}"
         raise ConfigurationError([Mistake(source, documents[1].line, "", problem)])

@@ -6,11 +6,16 @@ epp.core.domain.errors.PickerError
 
 import difflib
 from collections.abc import Iterable
+from itertools import takewhile
 
 import msgspec
 
 from epp.core.domain.errors import InvalidInput, PickerError
 from epp.core.yaml import Document, Path, field_path
+
+MOST_WORDS = 12
+LEAST_LIKENESS = 0.6
+BEGINNING_WEIGHT = 0.5
 
 
 class Mistake(msgspec.Struct, frozen=True):
@@ -74,10 +79,17 @@ class Findings:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A suggestion: the nearest of the `known` words, or all of them when none is near and they are few."""
+    """A suggestion: the nearest of the `known` words, or all of them when none is near and they are not many."""
     words = sorted(known)
-    lowered = {candidate.lower(): candidate for candidate in reversed(words)}
-    near = difflib.get_close_matches(word.lower(), lowered, n=1)
+    near = [candidate for candidate in words if _likeness(word, candidate) >= LEAST_LIKENESS]
     if near:
-        return f"did you mean {lowered[near[0]]!r}?"
-    return f"known: {', '.join(words)}" if 0 < len(words) <= 30 else ""
+        return f"did you mean {max(near, key=lambda candidate: _likeness(word, candidate))!r}?"
+    return f"known: {', '.join(words)}" if 0 < len(words) <= MOST_WORDS else ""
+
+
+def _likeness(word: str, candidate: str) -> float:
+    """Ratio of common letters, and more for a common beginning: people leave words out rather than begin wrongly."""
+    left, right = word.lower(), candidate.lower()
+    ratio = difflib.SequenceMatcher(None, left, right).ratio()
+    beginning = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
+    return ratio * (1.0 + BEGINNING_WEIGHT * beginning / max(len(left), 1))

@@ -79,7 +79,7 @@ class NeedResolver:
     def _named(self, consumer: Declared, need: Need, name: str) -> Declared | None:
         path = (*consumer.path, "parameters", _written(consumer, need))
         if not self._table.knows(name):
-            known = [producer.settings.name for producer in self._table.of_type(need.type)]
+            known = [producer.settings.name for producer in self._table.of_type(need.type) if producer.path]
             self._table.findings.mistake(path, f"no plugin is named {name!r}", did_you_mean(name, known))
             return None
         found = next((producer for producer in self._table.of_type(need.type) if producer.settings.name == name), None)

@@ -66,20 +66,21 @@ class PluginTable:
     def refer(self, path: Path, name: str, *kinds: PluginKind) -> Declared | None:
         """The plugin that the reference at `path` means; None when it is undefined or of none of the `kinds`."""
         declared = self._by_name.get(name)
-        if declared is None:
+        if declared is None or not declared.path:
             if name not in self._unreadable:
                 self.findings.mistake(path, f"no plugin is named {name!r}", self._advice(name))
             return None
         declared.is_used = True
         if not declared.type.kinds.intersection(kinds):
-            wanted = " or ".join(kind.value for kind in kinds)
-            self.findings.mistake(path, f"{name!r} is a {declared.type.kind_words}; a {wanted} belongs here")
+            wanted = ", ".join(kind.value for kind in kinds)
+            problem = f"{name!r} is of kind {declared.type.kind_words}; wanted here: {wanted}"
+            self.findings.mistake(path, problem)
             return None
         return declared
 
     def knows(self, name: str) -> bool:
         """Whether an entry of that name was declared, faulty or not."""
-        return name in self._by_name or name in self._unreadable
+        return name in self._unreadable or (name in self._by_name and bool(self._by_name[name].path))
 
     def fill_in(self, type_name: str, parameters: msgspec.Struct | None = None, *, qualifier: str = "") -> Declared:
         """Adds an instance that the file does not declare; it is named as its type, or a little longer if taken."""
@@ -142,4 +143,4 @@ class PluginTable:
     def _advice(self, name: str) -> str:
         if self._catalogue.find(name) is not None:
             return f"add `- type: {name}` to plugins"
-        return did_you_mean(name, self._by_name)
+        return did_you_mean(name, [known for known, declared in self._by_name.items() if declared.path])

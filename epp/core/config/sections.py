@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from epp.core.config.durations import Seconds
-from epp.core.config.parameters import BandDefaults, PriorityBand
+from epp.core.config.parameters import BandDefaults, Fraction, Positive, PriorityBand
 from epp.core.config.quantities import Quantity
 from epp.core.config.structure import Section
 
@@ -65,7 +65,8 @@ class DataLayerSection(Section, frozen=True):
 
     inject_defaults: bool = True
     """add the metrics source and extractor when no source is one"""
-    sources: tuple[SourceEntry, ...] = ()
+    sources: Any = None
+    """SourceEntry each, read one by one"""
     discovery: PluginRef | None = None
     peer_discovery: PluginRef | None = None
     cross_replica_syncer_plugin_ref: str = ""
@@ -75,16 +76,16 @@ class DataLayerSection(Section, frozen=True):
 class DataSection(Section, frozen=True):
     """`data` (v1.3 and v1.4), the older form of `dataLayer`."""
 
-    sources: tuple[SourceEntry, ...] = ()
+    sources: Any = None
 
 
 class SaturationSection(Section, frozen=True):
     """`saturationDetector`: thresholds (v1.2 to v1.4) or the name of a plugin (v1.5)."""
 
     plugin_ref: str = ""
-    queue_depth_threshold: Any = None
-    kv_cache_util_threshold: Any = None
-    metrics_staleness_threshold: Any = None
+    queue_depth_threshold: Positive | None = None
+    kv_cache_util_threshold: Fraction | None = None
+    metrics_staleness_threshold: Seconds | None = None
 
 
 class RequestHandlerSection(Section, frozen=True):

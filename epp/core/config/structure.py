@@ -21,10 +21,11 @@ class Section(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
 def read(value: object, expected: type[T], path: Path, findings: Findings) -> T | None:
     """The `value` found at `path` as an `expected`; None when it has mistakes, all of which are then in `findings`."""
     before = len(findings.mistakes)
-    cleaned = _clean(value, expected, tuple(path), findings)
+    path = tuple(path)
+    cleaned = _clean(value, expected, path, findings)
     if len(findings.mistakes) > before:
         return None
-    return _convert(cleaned, expected, tuple(path), findings)
+    return _convert(cleaned, expected, path, findings)
 
 
 def read_at(path: Path, expected: type[T], findings: Findings) -> T | None:
@@ -52,7 +53,9 @@ def check_keys(value: dict[str, Any], known: tuple[str, ...], path: Path, findin
     """Reports the keys that are not `known`."""
     for key in value:
         if key not in known:
-            findings.mistake((*path, key), "unknown field", did_you_mean(key, known))
+            findings.mistake(
+                (*path, key), "unknown field", did_you_mean(key, known) if known else "there are none here"
+            )
 
 
 def value_at(path: Path, findings: Findings) -> object:

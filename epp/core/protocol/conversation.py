@@ -78,8 +78,7 @@ class Conversation:
         try:
             return self._handle(event)
         except Refusal as refusal:
-            self._is_over = True
-            return [Refuse(refusal)]
+            return self._refused(refusal)
 
     def _handle(self, event: Event) -> list[Command]:
         match event:
@@ -102,10 +101,16 @@ class Conversation:
             case Held():
                 return self._held(event)
             case Refused():
-                self._is_over = True
-                return [Refuse(event.refusal)]
+                return self._refused(event.refusal)
+
+    def _refused(self, refusal: Refusal) -> list[Command]:
+        self._is_over = True
+        self._request = None  # and with it the body
+        return [Refuse(refusal)]
 
     def _request_headers(self, event: RequestHeaders) -> list[Command]:
+        if self._request is not None:
+            return []  # no proxy begins twice; a second decision would leave the first one's place taken
         if event.observed_only:
             self._is_over = True
             return []

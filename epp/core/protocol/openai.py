@@ -50,7 +50,7 @@ def read_chat_completions(data: bytes | memoryview) -> RequestBody:
     """Body of POST /v1/chat/completions; raises BadRequest."""
     fields = _fields(data)
     messages = memoryview(fields.messages)
-    if bytes(messages[:1]) != b"[" or bytes(messages[1:64]).lstrip()[:1] == b"]":
+    if bytes(messages[:1]) != b"[" or _first_inside(messages) == b"]":
         raise BadRequest(
             "invalid chat completions request: must have valid messages field",
             hint='"messages" must be a list with at least one message',
@@ -114,7 +114,7 @@ def _completions_prompt(raw: msgspec.Raw) -> Prompt:
     first = bytes(view[:1])
     if first == b'"' and len(view) > len(b'""'):
         return Prompt(PromptKind.TEXT, view)
-    inner = bytes(view[1:64]).lstrip()[:1] if first == b"[" else b""
+    inner = _first_inside(view) if first == b"[" else b""
     if inner == b'"':
         return Prompt(PromptKind.TEXT, view)
     if inner == b"[" or inner.isdigit():
@@ -124,6 +124,14 @@ def _completions_prompt(raw: msgspec.Raw) -> Prompt:
         hint='"prompt" must be a string, a list of strings, or token ids',
         param="prompt",
     )
+
+
+def _first_inside(array: memoryview) -> bytes:
+    """The first byte after the bracket that is not white space."""
+    start = 1
+    while not (window := bytes(array[start : start + 64]).lstrip()):
+        start += 64
+    return window[:1]
 
 
 def _token_ids(raw: msgspec.Raw, *, nested: bool) -> bytes:
@@ -148,7 +156,7 @@ def _text(raw: msgspec.Raw) -> str:
         return ""
     try:
         return _decode_text(raw)
-    except msgspec.MsgspecError:  # a lone surrogate: no name is spelled like that
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # a lone surrogate, bytes that are not UTF-8: no name
         return ""
 
 

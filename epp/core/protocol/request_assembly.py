@@ -40,12 +40,15 @@ def assemble(
     """A request with its whole body; raises BadRequest."""
     path = path_of(event)
     reader = reader_for(path)
+    subset = event.subset if subset is None else subset
+    if reader is None and not data:
+        return _assemble(event, NO_BODY, 0, subset, new_request_id)
     if reader is None:
         raise BadRequest(
             f"no parser registered matching path suffix for: {path}",
             hint="bodies are read on /v1/completions and /v1/chat/completions",
         )
-    return _assemble(event, reader(data), len(data), event.subset if subset is None else subset, new_request_id)
+    return _assemble(event, reader(data), len(data), subset, new_request_id)
 
 
 def _assemble(

@@ -17,7 +17,14 @@ from epp.core.protocol.body_edit import without_field
 from epp.core.protocol.chunks import cut
 from epp.core.protocol.commands import Command, Continue, Mutation, Phase, Route, SendBody, SendRouting
 from epp.core.protocol.events import BodyMode, RequestBodyChunk, RequestHeaders
-from epp.core.protocol.headers import DESTINATION, PICKED_BY, PICKED_BY_VALUE, REQUEST_ID, control_headers_in, whole_number
+from epp.core.protocol.headers import (
+    DESTINATION,
+    PICKED_BY,
+    PICKED_BY_VALUE,
+    REQUEST_ID,
+    control_headers_in,
+    whole_number,
+)
 from epp.core.protocol.request_assembly import Subset, assemble, assemble_bodyless, assemble_without_body
 
 
@@ -57,6 +64,9 @@ class _Side:
         self._headers: RequestHeaders
         self._routed_at: Phase | None = None
         """the message whose answer carries the decision; None until routing was asked"""
+        self._is_decided = False
+        self._unanswered: list[Command] = []
+        """answers that must not overtake the decision"""
 
     def _route(self, request: InferenceRequest, phase: Phase) -> list[Command]:
         self._routed_at = phase
@@ -73,7 +83,7 @@ class _Side:
         body: bytes | memoryview | None = None,
     ) -> SendRouting:
         headers = [(DESTINATION, decision.destinations), (PICKED_BY, PICKED_BY_VALUE)]
-        if REQUEST_ID not in self._headers.headers:
+        if not self._headers.headers.get(REQUEST_ID):
             headers.append((REQUEST_ID, decision.request.request_id))
         if content_length is not None:
             headers.append(("content-length", str(content_length)))
@@ -87,11 +97,21 @@ class _Side:
                 hint="send a smaller prompt, or raise --max-body-bytes",
             )
 
-    def _edited(self, data: bytes | memoryview, request: InferenceRequest) -> bytes | memoryview:
+    def _edited(self, data: bytes, request: InferenceRequest) -> bytes:
         """The body to forward; the very same object when nothing is to be changed."""
-        if request.claimed_priority is not None and self._settings.cut_priority:
-            return without_field(data, "priority")
-        return data
+        self.held_bytes = len(data)
+        if request.claimed_priority is None or not self._settings.cut_priority:
+            return data
+        edited = without_field(data, "priority")
+        self.held_bytes += len(edited)
+        return edited
+
+    def _in_order(self, answer: Command) -> list[Command]:
+        """Now, or right after the decision if that is still due."""
+        if self._is_decided:
+            return [answer]
+        self._unanswered.append(answer)
+        return []
 
 
 class FullDuplexRequest(_Side):
@@ -104,7 +124,7 @@ class FullDuplexRequest(_Side):
         self._chunks: list[bytes] = []
         self._subset: Subset = None
         self._data = b""
-        self._has_trailers = False
+        self._ends_with_trailers = False
 
     def begin(self, event: RequestHeaders) -> list[Command]:
         """No answer yet unless there is no body."""
@@ -128,31 +148,37 @@ class FullDuplexRequest(_Side):
 
     def trailers(self) -> list[Command]:
         """Trailers end a body that had no end of stream of its own."""
-        self._has_trailers = True
-        return self._complete() if self._routed_at is None else [Continue(Phase.REQUEST_TRAILERS)]
+        answer = self._in_order(Continue(Phase.REQUEST_TRAILERS))
+        if self._routed_at is not None:
+            return answer
+        self._ends_with_trailers = True
+        return self._complete()
 
     def decided(self, decision: Decision) -> list[Command]:
         """Headers with the decision, then the whole body, then the trailers."""
+        self._is_decided = True
         if self._routed_at is Phase.REQUEST_HEADERS:
-            return [self._routing(decision, Phase.REQUEST_HEADERS)]
-        data = self._edited(self._data, decision.request)
-        self._data = b""
+            return [self._routing(decision, Phase.REQUEST_HEADERS), *self._unanswered]
+        data, self._data = self._data, b""
         self.held_bytes = 0
-        commands: list[Command] = [self._routing(decision, Phase.REQUEST_HEADERS, content_length=len(data))]
         pieces = list(cut(data))
         last = len(pieces) - 1
-        commands += [
-            SendBody(Phase.REQUEST_BODY, piece, end_of_stream=number == last and not self._has_trailers)
-            for number, piece in enumerate(pieces)
+        return [
+            self._routing(decision, Phase.REQUEST_HEADERS, content_length=len(data)),
+            *(
+                SendBody(Phase.REQUEST_BODY, piece, end_of_stream=number == last and not self._ends_with_trailers)
+                for number, piece in enumerate(pieces)
+            ),
+            *self._unanswered,
         ]
-        if self._has_trailers:
-            commands.append(Continue(Phase.REQUEST_TRAILERS))
-        return commands
 
     def _complete(self) -> list[Command]:
-        self._data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        if not self._chunks:
+            return self._route_bodyless()
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
-        request = assemble(self._headers, self._data, self._subset, self._new_request_id)
+        request = assemble(self._headers, data, self._subset, self._new_request_id)
+        self._data = self._edited(data, request)
         return self._route(request, Phase.REQUEST_BODY)
 
 
@@ -161,7 +187,7 @@ class BufferedRequest(_Side):
 
     def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
         super().__init__(settings, new_request_id)
-        self._replacement: bytes | memoryview | None = None
+        self._replacement: bytes | None = None
 
     def begin(self, event: RequestHeaders) -> list[Command]:
         """Answered at once, so that the proxy goes on to the body."""
@@ -176,29 +202,25 @@ class BufferedRequest(_Side):
         request = assemble(self._headers, event.data, event.subset, self._new_request_id)
         edited = self._edited(event.data, request)
         self._replacement = None if edited is event.data else edited
-        self.held_bytes = len(event.data)
         return self._route(request, Phase.REQUEST_BODY)
 
     def trailers(self) -> list[Command]:
         """Only metadata can still be set if the body never came; otherwise there is nothing to change."""
         if self._routed_at is None:
             return self._route(assemble_bodyless(self._headers, self._new_request_id), Phase.REQUEST_TRAILERS)
-        return [Continue(Phase.REQUEST_TRAILERS)]
+        return self._in_order(Continue(Phase.REQUEST_TRAILERS))
 
     def decided(self, decision: Decision) -> list[Command]:
         """The decision rides on the answer to the message that was routed."""
+        self._is_decided = True
+        body, self._replacement = self._replacement, None
         self.held_bytes = 0
-        length = None if self._replacement is None else len(self._replacement)
-        return [self._routing(decision, self._routed_at or Phase.REQUEST_BODY, length, self._replacement)]
+        length = None if body is None else len(body)
+        return [self._routing(decision, self._routed_at or Phase.REQUEST_BODY, length, body), *self._unanswered]
 
 
 class HeadersOnlyRequest(_Side):
     """STREAMED and NONE: decided by headers alone; pieces of the body pass unseen."""
-
-    def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
-        super().__init__(settings, new_request_id)
-        self._is_decided = False
-        self._unanswered: list[Command] = []
 
     def begin(self, event: RequestHeaders) -> list[Command]:
         """Routed at once."""
@@ -219,12 +241,6 @@ class HeadersOnlyRequest(_Side):
         """The headers' answer, then those that had to wait for it."""
         self._is_decided = True
         return [self._routing(decision, Phase.REQUEST_HEADERS), *self._unanswered]
-
-    def _in_order(self, answer: Command) -> list[Command]:
-        if self._is_decided:
-            return [answer]
-        self._unanswered.append(answer)
-        return []
 
 
 SIDES: dict[BodyMode, type[FullDuplexRequest] | type[BufferedRequest] | type[HeadersOnlyRequest]] = {

@@ -88,5 +88,5 @@ class SseUsageReader:
         return self._usage
 
     def _read(self, line: bytes) -> None:
-        if line.startswith(b"data:") and b'"usage"' in line:
+        if line.startswith(b"data:") and len(line) <= LONGEST_LINE_BYTES and b'"usage"' in line:
             self._usage = usage_of(line[5:].strip()) or self._usage

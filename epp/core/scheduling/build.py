@@ -1,7 +1,5 @@
 """Settings in, policy out: makes every plugin that a configuration uses, each once."""
 
-from typing import TypeVar, cast
-
 from epp.core.config.settings import PickerConfig, ProfileSettings
 from epp.core.scheduling.catalogue import BUILDERS, Plugin
 from epp.core.scheduling.plugins import Filter, Picker, Producer, ProfileHandler, Scorer
@@ -10,17 +8,76 @@ from epp.core.scheduling.scheduler import NamedProducer, Policy
 
 
 def build_policy(config: PickerConfig) -> Policy:
-    """The policy of a configuration that was loaded with this package's catalogue; new plugins with empty memories."""
-    plugins: dict[str, Plugin] = {}
-    names = [name for profile in config.profiles for name in profile.plugin_names]
-    for name in (*config.producers, *names, config.handler):
-        settings = config.plugin(name)
-        if name not in plugins and settings.type in BUILDERS:
-            plugins[name] = BUILDERS[settings.type](settings)
+    """The policy of a configuration that was loaded with this package's catalogue; its plugins remember nothing yet."""
+    instances = Instances(config)
     return Policy(
-        profiles=tuple(_profile(profile, plugins) for profile in config.profiles),
-        handler=_as(ProfileHandler, config.handler, plugins),
+        profiles=tuple(_profile(profile, instances) for profile in config.profiles),
+        handler=instances.handler(config.handler),
         producers=tuple(
-            NamedProducer(name, _as(Producer, name, plugins)) for name in config.producers if name in plugins
+            NamedProducer(name, instances.producer(name)) for name in config.producers if instances.can_make(name)
         ),
+    )
+
+
+class Instances:
+    """The plugins of one policy by name, made at their first use and shared by every profile that names them."""
+
+    def __init__(self, config: PickerConfig) -> None:
+        self._config = config
+        self._made: dict[str, Plugin] = {}
+
+    def can_make(self, name: str) -> bool:
+        """False for a plugin that is only settings, whose work is done elsewhere."""
+        return self._config.plugin(name).type in BUILDERS
+
+    def filter(self, name: str) -> Filter:
+        """Raises TypeError, as the others do, when the plugin is no such thing."""
+        plugin = self._get(name)
+        if isinstance(plugin, Filter):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no filter")
+
+    def scorer(self, name: str) -> Scorer:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, Scorer):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no scorer")
+
+    def picker(self, name: str) -> Picker:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, Picker):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no picker")
+
+    def producer(self, name: str) -> Producer:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, Producer):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no producer")
+
+    def handler(self, name: str) -> ProfileHandler:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, ProfileHandler):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no profile handler")
+
+    def _get(self, name: str) -> Plugin:
+        if name not in self._made:
+            settings = self._config.plugin(name)
+            self._made[name] = BUILDERS[settings.type](settings)
+        return self._made[name]
+
+
+def _profile(settings: ProfileSettings, instances: Instances) -> Profile:
+    return Profile(
+        name=settings.name,
+        filters=tuple(NamedFilter(name, instances.filter(name)) for name in settings.filters),
+        scorers=tuple(
+            WeightedScorer(scorer.name, instances.scorer(scorer.name), scorer.weight) for scorer in settings.scorers
+        ),
+        picker=instances.picker(settings.picker),
     )

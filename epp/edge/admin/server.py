@@ -93,7 +93,7 @@ class AdminServer:
 
     async def _decisions(self, request: web.Request) -> web.Response:
         given = request.query.get("limit", str(DEFAULT_DECISIONS))
-        if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= MOST_DECISIONS):
+        if not (given.isascii() and given.isdigit() and len(given) <= 4 and 1 <= int(given) <= MOST_DECISIONS):
             return _error(HTTPStatus.BAD_REQUEST, f"limit must be a number from 1 to {MOST_DECISIONS}, not {given!r}")
         return await _page(
             self._pages.decisions(

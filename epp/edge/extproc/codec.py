@@ -61,7 +61,7 @@ def _request_headers(message: ProcessingRequest) -> RequestHeaders:
     protocol = None
     if message.HasField("protocol_config"):
         config = message.protocol_config
-        protocol = ProtocolConfig(BodyMode(config.request_body_mode), BodyMode(config.response_body_mode))
+        protocol = ProtocolConfig(_body_mode(config.request_body_mode), _body_mode(config.response_body_mode))
     return RequestHeaders(
         headers=_headers(content.headers),
         end_of_stream=content.end_of_stream,
@@ -69,6 +69,13 @@ def _request_headers(message: ProcessingRequest) -> RequestHeaders:
         protocol=protocol,
         observed_only=message.observability_mode,
     )
+
+
+def _body_mode(number: int) -> BodyMode:
+    try:
+        return BodyMode(number)
+    except ValueError as error:
+        raise MalformedMessage(f"body mode {number} of protocol_config is not one of this ext_proc version") from error
 
 
 def _request_body(message: ProcessingRequest) -> RequestBodyChunk:

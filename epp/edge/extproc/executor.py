@@ -205,18 +205,20 @@ class StreamExecutor:
         if isinstance(answer, Refusal):
             self._receive(Refused(answer))
             return
+        lessons = answer.lessons
+        if lessons:  # they hold the prompt, but the decision stays until the response is over
+            answer = msgspec.structs.replace(answer, lessons=())
         self._decision = answer
         self._request = answer.request
         services.metrics.request_routed(answer, services.clock() - self._started_at)
         self._receive(Decided(answer))
-        if answer.lessons:
-            asyncio.get_running_loop().call_soon(_learn, answer.lessons)
+        if lessons:
+            asyncio.get_running_loop().call_soon(_learn, lessons)
 
     def _refuse(self, refusal: Refusal) -> None:
-        request = self._request
-        if request is not None:
-            request = msgspec.structs.replace(request, prompt=NO_PROMPT)
-        self._services.metrics.request_refused(request, refusal)
+        if self._request is not None:
+            self._request = msgspec.structs.replace(self._request, prompt=NO_PROMPT)
+        self._services.metrics.request_refused(self._request, refusal)
         self._stream.send(codec.encode_refusal(to_http(refusal, self._request_id)))
 
     def _withdraw(self) -> None:

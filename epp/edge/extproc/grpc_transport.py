@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
 import grpc.aio
 import msgspec
 
-from epp.edge.extproc.transport import HandlerFactory, StreamHandler
+from epp.edge.extproc.transport import SERVICE, HandlerFactory, StreamHandler
 
-SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 MESSAGE_OVERHEAD_BYTES = 1 << 20
 """headers and metadata around a body of the largest size"""
 ABORT_AFTER_S = 5.0
@@ -33,8 +33,12 @@ class GrpcSettings(msgspec.Struct, frozen=True):
 class GrpcTransport:
     """Serves streams until stopped; `open_streams` are those with a handler."""
 
-    def __init__(self, settings: GrpcSettings, factory: HandlerFactory) -> None:
+    def __init__(
+        self, settings: GrpcSettings, factory: HandlerFactory, further: Sequence[grpc.GenericRpcHandler] = ()
+    ) -> None:
+        """`further`: services beside ext_proc on the same port."""
         self._settings = settings
+        self._further = further
         self._factory = factory
         self._server: grpc.aio.Server | None = None
         self._streams: set[_GrpcStream] = set()
@@ -58,7 +62,8 @@ class GrpcTransport:
             )
         )
         method: Any = grpc.stream_stream_rpc_method_handler(self._process)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Process": method}),))
+        ext_proc = grpc.method_handlers_generic_handler(SERVICE, {"Process": method})
+        self._server.add_generic_rpc_handlers((ext_proc, *self._further))
         address = f"{self._settings.address}:{self._settings.port}"
         if self._settings.credentials is None:
             self.port = self._server.add_insecure_port(address)

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from epp._pb.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse
-from epp.edge.extproc.grpc_transport import SERVICE
+from epp.edge.extproc.transport import SERVICE
 
 LIVENESS = "liveness"
 READINESS_NAMES = ("", "readiness", SERVICE, "inference-extension")
@@ -39,9 +39,10 @@ class Readiness:
         self.is_ready = False
         self._announce()
 
-    async def changed(self) -> None:
-        """Returns at the next change."""
-        await self._changed.wait()
+    @property
+    def next_change(self) -> asyncio.Event:
+        """Set at the next change; take it before looking at the state, so that no change is lost in between."""
+        return self._changed
 
     def _announce(self) -> None:
         self._changed.set()
@@ -60,7 +61,7 @@ class HealthServer:
     async def start(self) -> None:
         """Binds and serves; raises RuntimeError when the address cannot be bound."""
         self._server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
-        self._server.add_generic_rpc_handlers((_handler(self._readiness),))
+        self._server.add_generic_rpc_handlers((health_handler(self._readiness),))
         self.port = self._server.add_insecure_port(f"{self._address}:{self.port}")
         await self._server.start()
 
@@ -70,7 +71,9 @@ class HealthServer:
             await self._server.stop(None)
 
 
-def _handler(readiness: Readiness) -> grpc.GenericRpcHandler:
+def health_handler(readiness: Readiness) -> grpc.GenericRpcHandler:
+    """The health service for a gRPC server."""
+
     def status(service: str) -> HealthCheckResponse.ServingStatus:
         if service == LIVENESS:
             return HealthCheckResponse.SERVING
@@ -88,12 +91,12 @@ def _handler(readiness: Readiness) -> grpc.GenericRpcHandler:
     async def watch(request: HealthCheckRequest, _context: Any) -> AsyncIterator[HealthCheckResponse]:
         last = None
         while True:
-            changed = readiness.changed()
+            changed = readiness.next_change
             now = status(request.service)
             if now != last:
                 last = now
                 yield HealthCheckResponse(status=now)
-            await changed
+            await changed.wait()
 
     def methods(name: str, make: Callable[..., Any], behaviour: Any, request: Any) -> tuple[str, Any]:
         return name, make(behaviour, request.FromString, lambda response: response.SerializeToString())

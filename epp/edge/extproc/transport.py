@@ -9,6 +9,8 @@ from typing import Protocol
 
 import grpc
 
+SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
+
 
 class ServerStream(Protocol):
     """One gRPC stream, seen from the handler. Calls after the stream is over have no effect."""

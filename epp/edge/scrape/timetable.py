@@ -80,7 +80,7 @@ class Timetable(Generic[K]):
             if now - entry.due > entry.period_s / 2:  # the caller was held up, and many are late together
                 entry.due, entry.shortest_s, entry.spread = now, 0.0, True
             entry.last = now
-            entry.due = max(entry.due + self._interval_s(entry), now + entry.period_s / 10)
+            entry.due = max(entry.due + self._interval_s(entry), now + entry.period_s / 100)
             self._push(key, entry.due)
         return taken
 

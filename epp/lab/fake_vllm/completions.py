@@ -142,6 +142,7 @@ class InferenceCall:
                 prompt_tokens=ask.prompt_tokens if ask else 0,
                 cached_tokens=generation.cached_tokens if generation else 0,
                 completion_tokens=generation.tokens if generation else 0,
+                destination=self._request.headers.get("x-gateway-destination-endpoint", ""),
             )
         )
 

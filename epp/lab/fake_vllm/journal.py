@@ -27,6 +27,8 @@ class ServedRequest(msgspec.Struct, frozen=True):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    destination: str = ""
+    """where the picker sent it, as its header says; empty when nobody picked"""
 
 
 class Journal:

@@ -5,6 +5,8 @@ the candidates. It needs no scraping, so it is never stale.
 Source: active-request-scorer of the reference endpoint picker.
 """
 
+from typing import Annotated
+
 import msgspec
 import numpy as np
 
@@ -15,8 +17,8 @@ from epp.core.state.columns import FloatColumn
 class ActiveRequestParameters(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Parameters as in the reference; `requestTimeout` is deprecated there and has no effect here: nothing expires."""
 
-    idle_threshold: int = 0
-    max_busy_score: float = 1.0
+    idle_threshold: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_busy_score: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0
     in_flight_load_producer_name: str = ""
     request_timeout: str = ""
 

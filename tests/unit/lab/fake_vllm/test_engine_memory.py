@@ -2,6 +2,7 @@
 
 import pytest
 
+from epp.lab.fake_vllm.adapters import Adapter
 from tests.unit.lab.fake_vllm.scripted_engine import LORA_S, PREFILL_S, SEQUENCE_S, STEP_S, ScriptedEngine, adapter
 
 
@@ -39,13 +40,13 @@ def test_generated_tokens_are_cached_too() -> None:
     assert run.engine._scheduler.pool.cached_blocks * 4 == sequence_so_far
 
 
-@pytest.mark.parametrize("other", [{"salt": "tenant-b"}, {"lora": adapter(1)}])
-def test_other_salts_and_adapters_share_nothing(other: dict[str, object]) -> None:
+@pytest.mark.parametrize(("salt", "lora"), [("tenant-b", None), ("", adapter(1))])
+def test_other_salts_and_adapters_share_nothing(salt: str, lora: Adapter | None) -> None:
     run = ScriptedEngine()
     run.submit(1, prompt_tokens=40, text=7)
     run.run()
 
-    run.submit(2, prompt_tokens=40, text=7, **other)  # type: ignore[arg-type]
+    run.submit(2, prompt_tokens=40, text=7, salt=salt, lora=lora)
     run.run()
 
     assert run.cached(2) == 0

@@ -1,5 +1,6 @@
 """The metrics page: valid for another implementation's parser, and shaped like vLLM's."""
 
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from epp.lab.fake_vllm.engine import Engine
@@ -11,7 +12,7 @@ PROCESS = ProcessStats(cpu_s=1.5, max_fds=1024, start_unix_s=1_700_000_000.0)
 
 
 def page(engine: Engine, **settings: object) -> str:
-    pod = PodSettings(model="base", engine=engine.settings, **settings)  # type: ignore[arg-type]
+    pod = msgspec.structs.replace(PodSettings(model="base", engine=engine.settings), **settings)
     return render(engine, pod, PROCESS, unix_offset_s=1_800_000_000.0).decode()
 
 

@@ -1,0 +1,71 @@
+"""Membership: takes new object states to everybody who needs them, in the order that keeps picks safe.
+
+An endpoint must be known to the proxy before it may be picked, and must not be picked any more before the proxy
+forgets it: added endpoints are written first, removed ones last.
+"""
+
+from collections.abc import Callable
+
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.ports import ObjectState
+from epp.core.state.roster import Roster
+from epp.edge.gateway.eds import EdsError, EdsFile
+from epp.edge.observe.logs import Logger
+from epp.edge.observe.sink import PrometheusSink
+from epp.edge.scrape.poller import Poller
+
+
+class Membership:
+    """ObjectSink of the process."""
+
+    def __init__(
+        self,
+        *,
+        roster: Roster,
+        poller: Poller | None,
+        eds: EdsFile | None,
+        sink: PrometheusSink,
+        logger: Logger,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._roster = roster
+        self._poller = poller
+        self._eds = eds
+        self._sink = sink
+        self._logger = logger
+        self._on_change = on_change
+
+    def objects_changed(self, state: ObjectState) -> None:
+        """Writes, then swaps the snapshot, then scrapes; when the write fails the former state stays in force."""
+        former = self._roster.current.endpoints
+        try:
+            self._write((*former, *state.endpoints))
+        except EdsError as error:
+            self._logger.error("endpoints not written for Envoy; the former ones stay in force", problem=str(error))
+            return
+        self._roster.objects_changed(state)
+        if self._poller is not None:
+            self._poller.set_endpoints(state.endpoints)
+        self._sink.known_names(_names(state))
+        self._forget_removed(state.endpoints)
+        self._logger.info(
+            "pool changed",
+            pool=state.pool.name if state.pool else None,
+            endpoints=len(state.endpoints),
+            objectives=len(state.objectives),
+        )
+        self._on_change()
+
+    def _forget_removed(self, endpoints: tuple[Endpoint, ...]) -> None:
+        try:
+            self._write(endpoints)
+        except EdsError as error:
+            self._logger.error("removed endpoints stay in Envoy's file for now", problem=str(error))
+
+    def _write(self, endpoints: tuple[Endpoint, ...]) -> None:
+        if self._eds is not None:
+            self._eds.write((endpoint.address, endpoint.port) for endpoint in endpoints)
+
+
+def _names(state: ObjectState) -> list[str]:
+    return [objective.name for objective in state.objectives]

@@ -1,0 +1,274 @@
+"""Composition of one picker process: everything that `epp serve` runs, joined."""
+
+import asyncio
+import itertools
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from random import Random
+
+import msgspec
+
+from epp.app.configuration import metric_names, page_options
+from epp.app.membership import Membership
+from epp.app.object_source import ObjectSource, open_object_source
+from epp.app.options import ServeOptions
+from epp.app.scrape_results import ScrapeResults
+from epp.core.config.describe import describe
+from epp.core.config.settings import PickerConfig
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.errors import InvalidInput
+from epp.core.flow.saturation import SaturationLimits
+from epp.core.protocol.request_side import ConversationSettings
+from epp.core.routing.priority import BodyPriority, PriorityPolicy
+from epp.core.routing.router import Router, RoutingPolicy
+from epp.core.scheduling.build import build_policy
+from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
+from epp.core.scheduling.scheduler import Policy, Scheduler
+from epp.core.state.ledger import InFlightLedger
+from epp.core.state.roster import Roster
+from epp.edge.admin.gates import Gate, OpenGate, TokenFileGate
+from epp.edge.admin.pages import AdminPages
+from epp.edge.admin.pages import Readiness as AdminReadiness
+from epp.edge.admin.server import AdminServer
+from epp.edge.extproc.body_budget import BodyBudget
+from epp.edge.extproc.executor import Services, StreamExecutor
+from epp.edge.extproc.grpc_transport import GrpcSettings, GrpcTransport
+from epp.edge.extproc.health import HealthServer, Readiness, health_handler
+from epp.edge.extproc.tls import CertificateSource
+from epp.edge.gateway.eds import EdsFile
+from epp.edge.observe.catalogue import Catalogue, OutsideGauges
+from epp.edge.observe.decisions import DecisionLog
+from epp.edge.observe.families import Dialect
+from epp.edge.observe.logs import get_logger
+from epp.edge.observe.pool_reading import PoolReader
+from epp.edge.observe.repeated import RepeatedProblems
+from epp.edge.observe.self_check import Observation, SelfCheck
+from epp.edge.observe.sink import PrometheusSink
+from epp.edge.observe.tee import TeeSink
+from epp.edge.scrape.metrics_page import MetricsPage
+from epp.edge.scrape.period import ScrapeBudget
+from epp.edge.scrape.poller import Poller, ScrapeProblem
+from epp.edge.scrape.vllm import scan
+
+SELF_CHECK_EVERY_S = 5.0
+FINISH_GRACE_S = 2.0
+"""after the drain time-out: how long streams may take to end by themselves"""
+
+
+class BoundPorts(msgspec.Struct, frozen=True):
+    """Where the picker listens."""
+
+    grpc_port: int
+    health_port: int
+    metrics_port: int
+
+
+class PickerProcess:
+    """`start`, then `run` until cancelled, then `drain` and `stop`."""
+
+    def __init__(self, options: ServeOptions, config: PickerConfig) -> None:
+        self._options = options
+        self._config = config
+        self._logger = get_logger("serve")
+        clock = time.monotonic
+        self._problems = RepeatedProblems(self._logger, clock)
+        policy = build_policy(config)
+        self._ledger = InFlightLedger()
+        scheduler = Scheduler(policy, self._ledger, Random())
+        self._roster = Roster(
+            self._ledger,
+            clock,
+            metrics_stale_after_s=options.metrics_stale_after_s,
+            slot_renewed=scheduler.forget_slot,
+        )
+        self._sink = PrometheusSink(Dialect(options.metric_names))
+        self._decisions = DecisionLog(time.time)
+        self._budget = BodyBudget(options.max_buffered_bytes)
+        self._readiness = Readiness()
+        router = Router(self._roster, scheduler, routing_policy(options, config), clock)
+        self._transport = self._make_transport(router, clock)
+        self._health = HealthServer(options.bind_address, options.grpc_health_port, self._readiness)
+        self._poller = self._make_poller(config)
+        self._eds = EdsFile(options.envoy_eds) if options.envoy_eds else None
+        self._source = self._make_source()
+        self._self_check = SelfCheck(self._observe, get_logger("self-check"))
+        self._admin = self._make_admin(policy, clock)
+
+    @property
+    def ports(self) -> BoundPorts:
+        """Known after `start`."""
+        return BoundPorts(self._transport.port, self._health.port, self._admin.port)
+
+    async def start(self) -> None:
+        """Reads the objects once and binds every port; raises PickerError when something cannot be had."""
+        if self._eds is not None:
+            self._eds.write(())
+        await self._source.start()
+        await self._bind("grpc-health-port", self._health.start)
+        await self._admin.start()
+        await self._bind("grpc-port", self._transport.start)
+        self._note_readiness()
+
+    async def run(self) -> None:
+        """Background work; runs until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._source.run())
+            if self._poller is not None:
+                group.create_task(self._poller.run())
+            group.create_task(self._check_regularly())
+
+    async def drain(self, interrupted: asyncio.Event) -> None:
+        """Not ready, but serving, until the drain time-out or `interrupted`; then streams come to an end."""
+        self._readiness.stop()
+        try:
+            await asyncio.wait_for(interrupted.wait(), self._options.drain_timeout_s)
+        except TimeoutError:
+            self._logger.verbose("drain time-out passed", open_streams=self._transport.open_streams)
+        await self._transport.drain(FINISH_GRACE_S)
+
+    async def stop(self) -> None:
+        """Closes what is left."""
+        await self._admin.stop()
+        await self._health.stop()
+
+    async def _bind(self, flag: str, start: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await start()
+        except RuntimeError as error:
+            raise InvalidInput(f"--{flag}", f"cannot listen: {error}") from error
+
+    async def _check_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(SELF_CHECK_EVERY_S)
+            self._self_check.run()
+
+    def _make_transport(self, router: Router, clock: Callable[[], float]) -> GrpcTransport:
+        options = self._options
+        numbers = itertools.count(1)
+        every = options.sample_responses
+        services = Services(
+            routing=router,
+            metrics=TeeSink(self._sink, self._decisions),
+            faults=self._problems,
+            clock=clock,
+            settings=ConversationSettings(
+                max_body_bytes=options.max_body_bytes,
+                assume_body_mode=options.assume_body_mode,
+                cut_priority=options.body_priority is BodyPriority.LARGER_FIRST,
+            ),
+            budget=self._budget,
+            new_request_id=lambda: str(uuid.uuid4()),
+            wants_sample=(lambda: not next(numbers) % every) if every else (lambda: False),
+        )
+        credentials = None
+        if options.secure_serving:
+            credentials = CertificateSource(
+                options.cert_path,
+                reload=options.cert_reload,
+                clock=clock,
+                on_problem=lambda problem: self._logger.warning("certificate not taken over", problem=str(problem)),
+            ).credentials()
+        settings = GrpcSettings(
+            address=options.bind_address,
+            port=options.grpc_port,
+            max_message_bytes=options.max_body_bytes,
+            credentials=credentials,
+        )
+        further = (health_handler(self._readiness),) if options.health_on_grpc_port else ()
+        return GrpcTransport(settings, lambda stream: StreamExecutor(services, stream), further)
+
+    def _make_poller(self, config: PickerConfig) -> Poller | None:
+        if config.metrics is None:
+            return None
+        pages = page_options(self._options, config)
+        names = metric_names(self._options, config)
+        interval_s = config.metrics.source.interval or self._options.scrape_interval_s
+        return Poller(
+            ScrapeResults(self._roster, self._sink),
+            lambda endpoint: MetricsPage(endpoint, pages),
+            lambda page: scan(page, names),
+            is_busy=self._is_busy,
+            on_problem=self._scrape_problem,
+            budget=ScrapeBudget(floor_s=interval_s, cores=self._options.scrape_cpu_budget),
+        )
+
+    def _make_source(self) -> ObjectSource:
+        membership = Membership(
+            roster=self._roster,
+            poller=self._poller,
+            eds=self._eds,
+            sink=self._sink,
+            logger=self._logger,
+            on_change=self._note_readiness,
+        )
+        return open_object_source(self._options, self._config, membership, self._object_problem)
+
+    def _make_admin(self, policy: Policy, clock: Callable[[], float]) -> AdminServer:
+        options = self._options
+        pool = PoolReader(self._roster, self._ledger, self._roster.cooldowns, clock)
+        producers = [each.plugin for each in policy.producers if isinstance(each.plugin, ApproxPrefixCacheProducer)]
+        catalogue = Catalogue(
+            self._sink,
+            pool,
+            clock,
+            dialect=Dialect(options.metric_names),
+            outside=OutsideGauges(
+                prefix_index_blocks=lambda: sum(producer.index_blocks for producer in producers),
+                streams_open=lambda: self._transport.open_streams,
+                buffered_bytes=lambda: self._budget.held_bytes,
+                object_problems=lambda: len(self._source.problems),
+            ),
+        )
+        pages = AdminPages(
+            metrics=catalogue.prepare,
+            readiness=lambda: AdminReadiness(self._readiness.is_ready, self._unready_reason()),
+            decisions=self._decisions.prepare,
+            endpoints=lambda: pool.read().rows,
+            config=lambda: lambda: "\n".join(describe(self._config)) + "\n",
+            self_check=self._findings_page,
+        )
+        gate: Gate = TokenFileGate(options.metrics_token_file) if options.metrics_token_file else OpenGate()
+        return AdminServer(pages, gate, host=options.metrics_bind_address, port=options.metrics_port)
+
+    def _findings_page(self) -> Callable[[], object]:
+        found = self._self_check.findings
+        return lambda: found
+
+    def _observe(self) -> Observation:
+        pool = PoolReader(self._roster, self._ledger, self._roster.cooldowns, time.monotonic)
+        return Observation(
+            pool=pool.read(),
+            totals=self._sink.totals(),
+            streams_open=self._transport.open_streams,
+            object_problems=len(self._source.problems),
+        )
+
+    def _is_busy(self, endpoint: Endpoint) -> bool:
+        slot = self._roster.slot_of(endpoint)
+        return slot is not None and bool(self._ledger.requests[slot])
+
+    def _note_readiness(self) -> None:
+        self._readiness.set(ready=self._roster.current.pool is not None)
+
+    def _unready_reason(self) -> str:
+        if self._readiness.is_stopping:
+            return "shutting down"
+        return "" if self._roster.current.pool else self._source.waiting_for
+
+    def _scrape_problem(self, problem: ScrapeProblem) -> None:
+        self._problems.warning(f"scrape {problem.endpoint.key}", "no metrics", problem=str(problem))
+
+    def _object_problem(self, problem: InvalidInput) -> None:
+        self._logger.warning("object not taken over", problem=str(problem))
+
+
+def routing_policy(options: ServeOptions, config: PickerConfig) -> RoutingPolicy:
+    """What flags and configuration say about priorities, saturation and the subset hint."""
+    return RoutingPolicy(
+        priority=PriorityPolicy(options.body_priority, options.body_priority_min, options.body_priority_max),
+        saturation=SaturationLimits(
+            queue_depth=config.saturation.queue_depth_threshold, kv_usage=config.saturation.kv_cache_util_threshold
+        ),
+        honour_subset=options.honour_subset,
+    )

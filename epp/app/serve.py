@@ -1,0 +1,66 @@
+"""`epp serve`: starts a picker process, serves until SIGTERM or SIGINT, drains, ends."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import msgspec
+
+from epp import __version__
+from epp.app.configuration import picker_config
+from epp.app.options import ServeOptions
+from epp.app.picker import BoundPorts, PickerProcess
+from epp.core.domain.errors import InvalidInput
+from epp.edge.observe.logs import LogFormat, configure_logs, get_logger
+
+
+async def serve(options: ServeOptions) -> None:
+    """Runs until a signal; raises PickerError when it cannot start. A second signal ends the drain."""
+    config = picker_config(options)
+    log_format: LogFormat = "json" if options.log_format == "json" else "auto"
+    configure_logs(options.verbosity, "console" if options.log_format == "console" else log_format)
+    logger = get_logger("serve")
+    for notice in (*options.notices, *map(str, config.notices)):
+        logger.warning("accepted, but", notice=notice)
+    picker = PickerProcess(options, config)
+    signals = _catch_signals()
+    try:
+        await picker.start()
+        if options.ready_file is not None:
+            _write_ready(options.ready_file, picker.ports)
+        logger.info("serving", version=__version__, **msgspec.structs.asdict(picker.ports))
+        background = asyncio.ensure_future(picker.run())
+        first = asyncio.ensure_future(signals.get())
+        done, _ = await asyncio.wait((background, first), return_when=asyncio.FIRST_COMPLETED)
+        if background in done:
+            first.cancel()
+            background.result()
+        logger.info("draining", at_most_s=options.drain_timeout_s)
+        interrupted = asyncio.Event()
+        second = asyncio.ensure_future(signals.get())
+        second.add_done_callback(lambda _: interrupted.set())
+        await picker.drain(interrupted)
+        second.cancel()
+        background.cancel()
+        await asyncio.wait((background,))
+    finally:
+        await picker.stop()
+    logger.info("stopped")
+
+
+def _catch_signals() -> asyncio.Queue[int]:
+    signals: asyncio.Queue[int] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    return signals
+
+
+def _write_ready(path: Path, ports: BoundPorts) -> None:
+    """In one step, so that a reader finds all of it or nothing."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(msgspec.json.encode(ports))
+        partial.replace(path)
+    except OSError as error:
+        raise InvalidInput(str(path), f"the ready file cannot be written: {error.strerror}") from error

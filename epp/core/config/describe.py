@@ -1,0 +1,71 @@
+"""A configuration as a person reads it: what was declared, what was filled in, what has no effect."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from epp.core.config.settings import PickerConfig, ProfileSettings
+
+
+def describe(config: PickerConfig) -> list[str]:
+    """Lines of the resolved policy, for `epp check`."""
+    return [config.source, *_policy(config), *_surroundings(config), *_notices(config)]
+
+
+def _policy(config: PickerConfig) -> Iterator[str]:
+    yield f"  profile handler: {_name(config, config.handler)}"
+    for profile in config.profiles:
+        yield from _profile(config, profile)
+    for name in config.producers:
+        yield f"  producer {_name(config, name)}{_parameters(config, name)}"
+
+
+def _profile(config: PickerConfig, profile: ProfileSettings) -> Iterator[str]:
+    yield f"  profile {profile.name}"
+    for name in profile.filters:
+        yield f"    filter {_name(config, name)}{_parameters(config, name)}"
+    for scorer in profile.scorers:
+        name = scorer.name
+        needs = "".join(f", reads {need}" for need in config.plugin(name).needs)
+        yield f"    scorer {_name(config, name)}, weight {scorer.weight:g}{needs}{_parameters(config, name)}"
+    yield f"    picker {_name(config, profile.picker)}{_parameters(config, profile.picker)}"
+
+
+def _surroundings(config: PickerConfig) -> Iterator[str]:
+    limits = config.saturation
+    yield (
+        f"  saturated at queue {limits.queue_depth_threshold} or KV cache {limits.kv_cache_util_threshold:g} "
+        "on the average endpoint"
+    )
+    if config.metrics is None:
+        yield "  metrics: nothing is scraped"
+    else:
+        page, engine = config.metrics.source, config.metrics.extractor.default_engine
+        port = "<endpoint port>" if page.port is None else page.port
+        yield f"  metrics: {page.scheme}://<endpoint>:{port}{page.path}, engine {engine}"
+    if config.discovery is not None:
+        yield f"  endpoints from the file {config.discovery.path}{', watched' if config.discovery.watch_file else ''}"
+    if config.parsers:
+        yield f"  parsers: {', '.join(config.parsers)}"
+
+
+def _notices(config: PickerConfig) -> Iterator[str]:
+    for notice in config.notices:
+        yield f"  notice: {notice}"
+
+
+def _name(config: PickerConfig, name: str) -> str:
+    settings = config.plugin(name)
+    kind = "" if settings.type == name else f" ({settings.type})"
+    return f"{name}{kind}{'' if settings.line else ' (filled in)'}"
+
+
+def _parameters(config: PickerConfig, name: str) -> str:
+    """The parameters that differ from their defaults, as they are written in the file."""
+    parameters = config.plugin(name).parameters
+    given = []
+    for field in msgspec.structs.fields(parameters):
+        value = getattr(parameters, field.name)
+        if value != field.default and value not in config.plugin(name).needs:
+            given.append(f"{field.encode_name}={msgspec.json.encode(value, enc_hook=float).decode()}")
+    return f" [{', '.join(given)}]" if given else ""

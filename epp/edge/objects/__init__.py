@@ -1,0 +1,1 @@
+"""Kubernetes-style objects from files: what the pool is, who is in it, which objectives it has."""

@@ -1,0 +1,334 @@
+"""FULL_DUPLEX_STREAMED requests (GKE, Istio): nothing is answered until the body is whole, then everything at once."""
+
+import pytest
+
+from epp.core.domain.errors import BadRequest, PayloadTooLarge, Refusal
+from epp.core.domain.request import PromptKind
+from epp.core.protocol.chunks import MAX_CHUNK_BYTES
+from epp.core.protocol.commands import Continue, Phase, Refuse, Route, SendBody
+from epp.core.protocol.events import BodyMode, Headers, RequestBodyChunk, RequestTrailers
+from epp.core.protocol.request_side import ConversationSettings
+from tests.support.playbook import (
+    ANY_REQUEST,
+    GENERATED_ID,
+    PICKED,
+    Playbook,
+    a_refusal,
+    a_request,
+    decided,
+    get,
+    post,
+    routing,
+)
+
+DUPLEX = BodyMode.FULL_DUPLEX_STREAMED
+BODY = b'{"model":"llama","prompt":"hello"}'
+HEADERS, SENDS_BODY = Phase.REQUEST_HEADERS, Phase.REQUEST_BODY
+
+
+def test_a_body_in_one_chunk() -> None:
+    (
+        Playbook()
+        >> post(DUPLEX)
+        >> RequestBodyChunk(BODY, end_of_stream=True)
+        << Route(a_request(model="llama", body_bytes=len(BODY), path="/v1/completions", request_id="req-1"))
+        >> decided()
+        << routing(HEADERS, content_length=len(BODY))
+        << SendBody(SENDS_BODY, BODY, end_of_stream=True)
+    ).nothing()
+
+
+def test_a_body_in_many_chunks_goes_back_in_as_few_as_possible() -> None:
+    (
+        Playbook()
+        >> post(DUPLEX)
+        >> RequestBodyChunk(BODY[:5], end_of_stream=False)
+        >> RequestBodyChunk(BODY[5:20], end_of_stream=False)
+        >> RequestBodyChunk(BODY[20:], end_of_stream=True)
+        << Route(a_request(model="llama", body_bytes=len(BODY)))
+        >> decided()
+        << routing(HEADERS, content_length=len(BODY))
+        << SendBody(SENDS_BODY, BODY, end_of_stream=True)
+    ).nothing()
+
+
+def test_an_empty_last_chunk_ends_the_body() -> None:
+    (
+        Playbook()
+        >> post(DUPLEX)
+        >> RequestBodyChunk(BODY, end_of_stream=False)
+        >> RequestBodyChunk(b"", end_of_stream=True)
+        << Route(a_request(body_bytes=len(BODY)))
+        >> decided()
+        << routing(HEADERS, content_length=len(BODY))
+        << SendBody(SENDS_BODY, BODY, end_of_stream=True)
+    ).nothing()
+
+
+def test_trailers_end_a_body_that_had_no_end_of_its_own() -> None:
+    (
+        Playbook()
+        >> post(DUPLEX)
+        >> RequestBodyChunk(BODY, end_of_stream=False)
+        >> RequestTrailers()
+        << Route(a_request(model="llama"))
+        >> decided()
+        << routing(HEADERS, content_length=len(BODY))
+        << SendBody(SENDS_BODY, BODY, end_of_stream=False)
+        << Continue(Phase.REQUEST_TRAILERS)
+    ).nothing()
+
+
+def test_trailers_after_an_ended_body_are_answered_once_and_after_it() -> None:
+    (
+        Playbook()
+        >> post(DUPLEX)
+        >> RequestBodyChunk(BODY, end_of_stream=True)
+        << Route(ANY_REQUEST)
+        >> RequestTrailers()
+        >> decided()
+        << routing(HEADERS, content_length=len(BODY))
+        << SendBody(SENDS_BODY, BODY, end_of_stream=True)
+        << Continue(Phase.REQUEST_TRAILERS)
+    ).nothing()
+
+
+def test_an_end_of_stream_that_envoy_repeats_changes_nothing() -> None:
+    """envoy#46237: an empty chunk with end_of_stream may follow the one that had it."""
+    (
+        Playbook()
+        >> post(DUPLEX)
+        >> RequestBodyChunk(BODY, end_of_stream=True)
+        << Route(ANY_REQUEST)
+        >> RequestBodyChunk(b"", end_of_stream=True)
+        >> decided()
+        << routing(HEADERS, content_length=len(BODY))
+        << SendBody(SENDS_BODY, BODY, end_of_stream=True)
+        >> RequestBodyChunk(b"", end_of_stream=True)
+    ).nothing()
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+def test_a_long_body_is_cut_and_stays_the_same_to_the_byte(pieces: int, extra: int) -> None:
+    size = pieces * MAX_CHUNK_BYTES + extra
+    frame = b'{"model":"m","prompt":"%s"}'
+    body = frame % (b"abc\xc3\xa9 " * size)[: size - len(frame % b"")]
+    book = Playbook() >> post(DUPLEX) >> RequestBodyChunk(body, end_of_stream=True) << Route(a_request(body_bytes=size))
+
+    commands = book.conversation.receive(decided())
+
+    assert commands[0] == routing(HEADERS, content_length=size)
+    sent = [command for command in commands[1:] if isinstance(command, SendBody)]
+    assert len(sent) == len(commands) - 1 == pieces + bool(extra)
+    assert b"".join(bytes(piece.data) for piece in sent) == body
+    assert all(0 < len(piece.data) <= MAX_CHUNK_BYTES for piece in sent)
+    assert [piece.end_of_stream for piece in sent] == [False] * (len(sent) - 1) + [True]
+
+
+def test_priority_is_cut_out_of_the_body_and_the_length_follows() -> None:
+    forwarded = b'{"model":"llama","prompt":"hello"}'
+    (
+        Playbook()
+        >> post(DUPLEX)
+        >> RequestBodyChunk(b'{"model":"llama","priority":7,"prompt":"hello"}', end_of_stream=True)
+        << Route(a_request(claimed_priority=7))
+        >> decided()
+        << routing(HEADERS, content_length=len(forwarded))
+        << SendBody(SENDS_BODY, forwarded, end_of_stream=True)
+    ).nothing()
+
+
+def test_a_request_without_a_body_is_routed_by_its_headers() -> None:
+    (
+        Playbook()
+        >> get(DUPLEX)
+        << Route(a_request(path="/v1/models", method="GET", model="", body_bytes=0))
+        >> decided()
+        << routing(HEADERS)
+    ).nothing()
+
+
+def test_a_get_with_an_empty_chunk_is_still_a_request_without_a_body() -> None:
+    """An HTTP/2 client may end a GET with an empty DATA frame."""
+    (
+        Playbook()
+        >> post(DUPLEX, method="GET", path="/v1/models")
+        >> RequestBodyChunk(b"", end_of_stream=True)
+        << Route(a_request(path="/v1/models", body_bytes=0))
+        >> decided()
+        << routing(HEADERS, content_length=0)
+        << SendBody(SENDS_BODY, b"", end_of_stream=True)
+    ).nothing()
+
+
+def test_a_get_with_trailers_and_no_chunk_gets_no_body() -> None:
+    (
+        Playbook()
+        >> post(DUPLEX, method="GET", path="/v1/models")
+        >> RequestTrailers()
+        << Route(a_request(path="/v1/models"))
+        >> decided()
+        << routing(HEADERS)
+        << Continue(Phase.REQUEST_TRAILERS)
+    ).nothing()
+
+
+@pytest.mark.parametrize("chunks", [[b""], [b"", b""]])
+def test_an_empty_body_where_one_is_needed_is_refused(chunks: list[bytes]) -> None:
+    book = Playbook() >> post(DUPLEX)
+    for chunk in chunks[:-1]:
+        book >> RequestBodyChunk(chunk, end_of_stream=False)
+    (
+        book
+        >> RequestBodyChunk(chunks[-1], end_of_stream=True)
+        << Refuse(a_refusal(BadRequest, "the body is empty"))
+    ).nothing()  # fmt: skip
+
+
+def test_a_post_of_headers_alone_is_refused() -> None:
+    (Playbook() >> post(DUPLEX, end_of_stream=True) << Refuse(a_refusal(BadRequest, "/v1/completions"))).nothing()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind", "text"),
+    [
+        ("/v1/completions", b"hello", BadRequest, "bodyMap"),
+        ("/v1/completions", b"{}", BadRequest, "prompt"),
+        ("/v1/completions", b'{"prompt":"x"}', BadRequest, "model not found in request body"),
+        ("/v1/embeddings", BODY, BadRequest, "no parser registered matching path suffix for: /v1/embeddings"),
+        ("/v1/completions", b'{"model":"m","prompt":"x","\xff":1,"priority":1}', BadRequest, "UTF-8"),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_refused_before_routing(
+    path: str, body: bytes, kind: type[Refusal], text: str
+) -> None:
+    book = Playbook() >> post(DUPLEX, path=path)
+    (book >> RequestBodyChunk(body, end_of_stream=True) << Refuse(a_refusal(kind, text))).nothing()
+    assert book.conversation.held_bytes == 0
+
+
+def test_a_declared_length_above_the_limit_is_refused_before_the_body_comes() -> None:
+    settings = ConversationSettings(max_body_bytes=100)
+    (Playbook(settings) >> post(DUPLEX, headers={"content-length": "100"})).nothing()
+    (
+        Playbook(settings)
+        >> post(DUPLEX, headers={"content-length": "101"})
+        << Refuse(a_refusal(PayloadTooLarge, "100 bytes"))
+    ).nothing()
+
+
+@pytest.mark.parametrize("declared", ["", "abc", "-5", "²", "9" * 5000])
+def test_a_declared_length_that_is_no_number_is_not_believed(declared: str) -> None:
+    (
+        Playbook(ConversationSettings(max_body_bytes=100))
+        >> post(DUPLEX, headers={"content-length": declared})
+        >> RequestBodyChunk(BODY, end_of_stream=True)
+        << Route(ANY_REQUEST)
+    ).nothing()
+
+
+def test_bytes_above_the_limit_are_refused_when_they_come_and_the_rest_is_ignored() -> None:
+    book = Playbook(ConversationSettings(max_body_bytes=100))
+    (
+        book
+        >> post(DUPLEX)
+        >> RequestBodyChunk(b"x" * 60, end_of_stream=False)
+        >> RequestBodyChunk(b"x" * 40, end_of_stream=False)
+        >> RequestBodyChunk(b"x", end_of_stream=False)
+        << Refuse(a_refusal(PayloadTooLarge, "--max-body-bytes"))
+        >> RequestBodyChunk(b"x" * 1000, end_of_stream=True)
+    ).nothing()
+
+
+def test_held_bytes_follow_the_body_and_end_with_the_decision() -> None:
+    book = Playbook() >> post(DUPLEX) >> RequestBodyChunk(BODY[:10], end_of_stream=False)
+    assert book.conversation.held_bytes == 10
+    book >> RequestBodyChunk(BODY[10:], end_of_stream=True) << Route(ANY_REQUEST)
+    assert book.conversation.held_bytes == len(BODY)
+    book >> decided()
+    assert book.conversation.held_bytes == 0
+
+
+def test_held_bytes_count_both_the_body_and_its_replacement() -> None:
+    body = b'{"model":"m","prompt":"x","priority":1}'
+    book = Playbook() >> post(DUPLEX) >> RequestBodyChunk(body, end_of_stream=True)
+    assert book.conversation.held_bytes == len(body) + len(b'{"model":"m","prompt":"x"}')
+
+
+def test_the_prompt_is_a_view_of_the_body_as_the_client_wrote_it() -> None:
+    prompt = rb'"caf\u00e9 \"quoted\""'
+    book = Playbook() >> post(DUPLEX)
+    book >> RequestBodyChunk(b'{"model":"m","prompt": %s }' % prompt, end_of_stream=True) << Route(ANY_REQUEST)
+    assert book.routed.prompt.kind is PromptKind.TEXT
+    assert isinstance(book.routed.prompt.data, memoryview)
+    assert bytes(book.routed.prompt.data) == prompt
+
+
+def test_the_subset_hint_of_the_last_body_message_counts() -> None:
+    (
+        Playbook()
+        >> post(DUPLEX, subset=("10.0.0.1",))
+        >> RequestBodyChunk(BODY[:5], end_of_stream=False, subset=("10.0.0.2",))
+        >> RequestBodyChunk(BODY[5:15], end_of_stream=False, subset=("10.0.0.3",))
+        >> RequestBodyChunk(BODY[15:], end_of_stream=True)
+        << Route(a_request(subset=("10.0.0.3",)))
+    ).nothing()
+
+
+def test_the_subset_hint_of_the_headers_counts_where_the_body_has_none() -> None:
+    (
+        Playbook()
+        >> post(DUPLEX, subset=("10.0.0.1",))
+        >> RequestBodyChunk(BODY, end_of_stream=True)
+        << Route(a_request(subset=("10.0.0.1",)))
+    ).nothing()
+
+
+@pytest.mark.parametrize("client_sent", [{}, {"x-request-id": ""}], ids=["none", "empty"])
+def test_a_request_id_is_made_where_there_is_none_and_given_to_the_model_server(client_sent: Headers) -> None:
+    begin = post(DUPLEX)
+    del begin.headers["x-request-id"]
+    begin.headers.update(client_sent)
+    book = Playbook() >> begin >> RequestBodyChunk(BODY, end_of_stream=True)
+    book << Route(a_request(request_id=GENERATED_ID))
+    (
+        book
+        >> decided(request=book.routed)
+        << routing(HEADERS, new_request_id=GENERATED_ID, content_length=len(BODY))
+        << SendBody(SENDS_BODY, BODY, end_of_stream=True)
+    ).nothing()
+
+
+def test_control_headers_of_the_client_do_not_reach_the_model_server() -> None:
+    sent = {"x-gateway-inference-objective": "gold", "x-gateway-destination-endpoint-subset": "10.0.0.9", "x-mine": "1"}
+    book = Playbook() >> post(DUPLEX, headers=sent) >> RequestBodyChunk(BODY, end_of_stream=True)
+    removed = ("x-gateway-destination-endpoint-subset", "x-gateway-inference-objective")
+    (
+        book
+        << Route(ANY_REQUEST)
+        >> decided()
+        << routing(HEADERS, content_length=len(BODY), removed=removed)
+        << SendBody(SENDS_BODY, BODY, end_of_stream=True)
+    ).nothing()
+
+
+def test_fallbacks_are_one_list_in_order() -> None:
+    both = f"{PICKED},10.0.0.2:8000"
+    book = Playbook() >> get(DUPLEX) << Route(ANY_REQUEST)
+    (book >> decided(both) << routing(HEADERS, both)).nothing()
+
+
+def test_a_body_nested_to_the_edge_is_either_routed_or_refused() -> None:
+    """The interpreter's recursion limit is met while the body is read, never later."""
+    seen = set()
+    for depth in range(700, 1100, 7):
+        body = b'{"model":"m","prompt":"x","priority":1,"a":%s%s}' % (b"[" * depth, b"]" * depth)
+        book = Playbook() >> post(DUPLEX)
+        [command] = book.conversation.receive(RequestBodyChunk(body, end_of_stream=True))
+        seen.add(type(command))
+        if isinstance(command, Route):
+            sent = book.conversation.receive(decided())[-1]
+            assert isinstance(sent, SendBody)
+            assert bytes(sent.data) == body.replace(b'"priority":1,', b"")
+    assert seen <= {Route, Refuse}

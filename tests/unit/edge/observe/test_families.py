@@ -1,0 +1,71 @@
+from collections import Counter
+
+import pytest
+
+from epp.edge.observe import families
+from epp.edge.observe.describe import SECTIONS
+from epp.edge.observe.families import Dialect, Family
+from tests.support.reference_metrics import BUCKETS, GIE, LLM_D
+
+ALL = [value for value in vars(families).values() if isinstance(value, Family)]
+
+
+def shown(dialect: Dialect) -> dict[str, str]:
+    return {
+        exposed.name: " ".join(name for name, _ in exposed.labels)
+        for family in ALL
+        for exposed in family.exposed(dialect)
+        if not exposed.name.startswith("epp_")
+    }
+
+
+@pytest.mark.parametrize(
+    ("dialect", "expected"), [(Dialect.GIE, GIE), (Dialect.LLM_D, LLM_D), (Dialect.BOTH, GIE | LLM_D)]
+)
+def test_names_and_labels_are_the_references(dialect: Dialect, expected: dict[str, str]) -> None:
+    assert shown(dialect) == expected
+
+
+def test_buckets_are_the_references() -> None:
+    ours = {family.gie.name: family.buckets for family in ALL if family.gie and family.kind == "histogram"}
+
+    assert ours == {name: tuple(map(float, bounds.split())) for name, bounds in BUCKETS.items()}
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_own_names_are_shown_in_every_dialect(dialect: Dialect) -> None:
+    own = {exposed.name for family in ALL for exposed in family.exposed(dialect) if exposed.name.startswith("epp_")}
+
+    assert own == {
+        "epp_bypassed_responses_total",
+        "epp_buffered_bytes",
+        "epp_cooling_endpoints",
+        "epp_in_flight_requests",
+        "epp_load_gap_requests",
+        "epp_object_problems",
+        "epp_prefix_index_blocks",
+        "epp_requests_read_total",
+        "epp_reservations_open",
+        "epp_scrape_failures_total",
+        "epp_served_not_picked_total",
+        "epp_stale_endpoints",
+        "epp_streams_open",
+    }
+
+
+def test_no_two_families_share_a_name() -> None:
+    names = Counter(exposed.name for family in ALL for exposed in family.exposed(Dialect.BOTH))
+
+    assert max(names.values()) == 1
+
+
+def test_counters_and_only_they_end_in_total() -> None:
+    for family in ALL:
+        for exposed in family.exposed(Dialect.BOTH):
+            assert exposed.name.endswith("_total") == (family.kind == "counter"), exposed.name
+
+
+def test_every_family_is_described() -> None:
+    described = [family for _, _, members in SECTIONS for family in members]
+
+    assert sorted(described, key=repr) == sorted(ALL, key=repr)
