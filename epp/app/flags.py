@@ -72,7 +72,13 @@ FLAGS: tuple[Flag, ...] = (
         Group.POOL,
         "name of the InferencePool; with --objects it may be left out if there is only one",
     ),
-    Flag("pool-namespace", _T.TEXT, "", Group.POOL, "namespace of the pool; else $NAMESPACE, else `default`"),
+    Flag(
+        "pool-namespace",
+        _T.TEXT,
+        "",
+        Group.POOL,
+        "namespace of the pool; else $NAMESPACE; with --objects any, if there is only one pool",
+    ),
     Flag("pool-group", _T.TEXT, "inference.networking.k8s.io", Group.POOL, "API group of the pool"),
     Flag(
         "envoy-eds",

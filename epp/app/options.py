@@ -189,7 +189,7 @@ def _options(values: Mapping[str, Value], environment: Mapping[str, str], notice
     return ServeOptions(
         objects=path("objects"),
         pool_name=text("pool-name"),
-        pool_namespace=text("pool-namespace") or environment.get("NAMESPACE", "") or "default",
+        pool_namespace=text("pool-namespace") or environment.get("NAMESPACE", ""),
         pool_group=text("pool-group"),
         envoy_eds=path("envoy-eds"),
         honour_subset=not values["disable-endpoint-subset-filter"],

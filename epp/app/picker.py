@@ -11,7 +11,7 @@ import msgspec
 
 from epp.app.configuration import metric_names, page_options
 from epp.app.membership import Membership
-from epp.app.object_source import ObjectSource, open_object_source
+from epp.app.object_source import ObjectSource, open_object_source, waiting_for
 from epp.app.options import ServeOptions
 from epp.app.scrape_results import ScrapeResults
 from epp.core.config.describe import describe
@@ -37,6 +37,7 @@ from epp.edge.extproc.grpc_transport import GrpcSettings, GrpcTransport
 from epp.edge.extproc.health import HealthServer, Readiness, health_handler
 from epp.edge.extproc.tls import CertificateSource
 from epp.edge.gateway.eds import EdsFile
+from epp.edge.objects.findings import Notice
 from epp.edge.observe.catalogue import Catalogue, OutsideGauges
 from epp.edge.observe.decisions import DecisionLog
 from epp.edge.observe.families import Dialect
@@ -104,7 +105,7 @@ class PickerProcess:
         """Reads the objects once and binds every port; raises PickerError when something cannot be had."""
         if self._eds is not None:
             self._eds.write(())
-        await self._source.start()
+        self._source.poll_once()
         await self._bind("grpc-health-port", self._health.start)
         await self._admin.start()
         await self._bind("grpc-port", self._transport.start)
@@ -202,7 +203,7 @@ class PickerProcess:
             logger=self._logger,
             on_change=self._note_readiness,
         )
-        return open_object_source(self._options, self._config, membership, self._object_problem)
+        return open_object_source(self._options, self._config, membership, self._object_problem, self._object_notice)
 
     def _make_admin(self, policy: Policy, clock: Callable[[], float]) -> AdminServer:
         options = self._options
@@ -254,10 +255,13 @@ class PickerProcess:
     def _unready_reason(self) -> str:
         if self._readiness.is_stopping:
             return "shutting down"
-        return "" if self._roster.current.pool else self._source.waiting_for
+        return "" if self._roster.current.pool else waiting_for(self._options, self._config)
 
     def _scrape_problem(self, problem: ScrapeProblem) -> None:
         self._problems.warning(f"scrape {problem.endpoint.key}", "no metrics", problem=str(problem))
+
+    def _object_notice(self, notice: Notice) -> None:
+        self._logger.info("object", notice=str(notice))
 
     def _object_problem(self, problem: InvalidInput) -> None:
         self._logger.warning("object not taken over", problem=str(problem))

@@ -72,9 +72,7 @@ def load_documents(text: str | bytes, source: str, *, limits: YamlLimits = DEFAU
         for event in yaml.parse(readable, Loader=yaml.CSafeLoader):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = ", ".join(part for part in (error.problem, error.context) if part)
-        raise InvalidInput(source, f"not valid YAML: {problem}", line=mark.line + 1 if mark else None) from error
+        raise _invalid(error, readable, source) from error
     except yaml.reader.ReaderError as error:
         line = readable.encode().count(b"\n", 0, error.position) + 1
         raise InvalidInput(source, f"not valid YAML: {error.reason}", line=line) from error
@@ -124,6 +122,17 @@ def _steps(path: str, value: Any, got: str) -> tuple[Step, ...]:
         steps.append(step)
         value = value[step]
     return tuple(steps)
+
+
+def _invalid(error: yaml.MarkedYAMLError, text: str, source: str) -> InvalidInput:
+    mark, began = error.problem_mark or error.context_mark, error.context_mark
+    line = None if mark is None else min(mark.line, text.rstrip("\n").count("\n")) + 1
+    problem = f"not valid YAML: {error.problem}"
+    if error.context:
+        problem += f", {error.context}"
+        if began is not None and began.line + 1 != line:
+            problem += f" that begins on line {began.line + 1}"
+    return InvalidInput(source, problem, line=line)
 
 
 def _readable(text: str | bytes, source: str, limits: YamlLimits) -> str:

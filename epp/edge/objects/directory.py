@@ -60,6 +60,7 @@ class ObjectDirectory:
         self._store = ObjectStore(str(path), wanted)
         self._findings = Findings(on_problem, on_notice)
         self._state = ObjectState(None, ())
+        self._existed: bool | None = None
 
     @property
     def problems(self) -> tuple[InvalidInput, ...]:
@@ -82,7 +83,7 @@ class ObjectDirectory:
         return _Look(read, changes.gone, changes.problems, changes.root_exists)
 
     def _apply(self, look: _Look) -> None:
-        missing = () if look.exists else (Notice(str(self._path), "does not exist yet"),)
+        missing = () if look.exists else (Notice(str(self._path), "does not exist; the picker waits for it"),)
         self._findings.replace("", look.unreadable, missing)
         for path in look.gone:
             self._store.drop(path)
@@ -91,12 +92,13 @@ class ObjectDirectory:
             if not found.problems:
                 self._store.put(path, found.objects)
             self._findings.replace(f"file {path}", found.problems, found.notices)
-        if not look.exists or look.read or look.gone:
-            self._publish(exists=look.exists)
+        if look.read or look.gone or look.exists != self._existed:
+            self._existed = look.exists
+            self._publish()
 
-    def _publish(self, *, exists: bool) -> None:
+    def _publish(self) -> None:
         assembly = self._store.assemble()
-        self._findings.replace("assembly", assembly.problems, assembly.notices if exists else ())
+        self._findings.replace("assembly", assembly.problems, assembly.notices if self._existed else ())
         if assembly.state != self._state:
             self._state = assembly.state
             self._sink.objects_changed(assembly.state)

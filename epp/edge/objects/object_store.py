@@ -57,6 +57,7 @@ class ObjectStore:
         self._name = name
         self._wanted = wanted
         self._sources: dict[str, Sequence[ClusterObject]] = {}
+        self._chosen: Key | None = None
 
     def put(self, source: str, objects: Sequence[ClusterObject]) -> None:
         """From now on these are the objects of `source`."""
@@ -67,7 +68,10 @@ class ObjectStore:
         self._sources.pop(source, None)
 
     def assemble(self) -> Assembly:
-        """What all objects together make; sources that come later in sorted order lose against earlier ones."""
+        """What all objects together make.
+
+        Of an object that is there twice, the one whose source comes first in sorted order counts.
+        """
         objects, problems = self._unique()
         pools = [found for found in objects if isinstance(found, PoolObject)]
         objectives = [found for found in objects if isinstance(found, ObjectiveObject)]
@@ -75,13 +79,21 @@ class ObjectStore:
         wanted = [found for found in pools if self._wanted.matches(found.pool)]
         if len(wanted) != 1:
             problems.extend(self._no_single_pool(pools, wanted))
+        chosen = self._choose(wanted)
+        if chosen is None:
             return Assembly(ObjectState(None, ()), tuple(problems), tuple(notices))
-        pool = wanted[0].pool
+        pool = chosen.pool
         members = [found for found in objects if isinstance(found, PodObject) and _is_member(found, pool)]
         notices.extend(_never_ready(members))
         endpoints, clashes = _endpoints(members, pool)
         state = ObjectState(pool, endpoints, _objectives_of(pool, objectives))
         return Assembly(state, (*problems, *clashes), tuple(notices))
+
+    def _choose(self, wanted: list[PoolObject]) -> PoolObject | None:
+        """The only one; of several, the one that was in force before the others came."""
+        chosen = wanted[0] if len(wanted) == 1 else next((pool for pool in wanted if _key(pool) == self._chosen), None)
+        self._chosen = _key(chosen) if chosen else None
+        return chosen
 
     def _unique(self) -> tuple[list[ClusterObject], list[InvalidInput]]:
         """Every object once."""

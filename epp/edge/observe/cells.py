@@ -1,11 +1,10 @@
 """The numbers behind the metrics: plain counts that one thread writes and any thread may read.
 
 A child of prometheus_client takes a lock and walks its buckets for every observation, 0.5 to 1.9 us each here, and a
-request has a dozen of them; these take a tenth of that. What they hold becomes Metric objects when a page is asked for.
+request has a dozen of them; these take about a sixth of that. What they hold is put into words when a page is asked for.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
 
 
 class Histogram:
@@ -30,10 +29,9 @@ class Histogram:
         return not any(self.counts)
 
 
-def merged(histograms: Iterable[Histogram]) -> Histogram:
-    """The sum of histograms that have the same bounds; at least one."""
-    first, *others = histograms
+def merged(first: Histogram, second: Histogram) -> Histogram:
+    """The sum of two histograms that have the same bounds."""
     result = Histogram(first.bounds)
-    result.counts = [sum(counts) for counts in zip(first.counts, *(other.counts for other in others), strict=True)]
-    result.total = first.total + sum(other.total for other in others)
+    result.counts = [one + other for one, other in zip(first.counts, second.counts, strict=True)]
+    result.total = first.total + second.total
     return result

@@ -5,9 +5,9 @@ number would be a lie that an autoscaler believes.
 """
 
 from epp.edge.observe import families
+from epp.edge.observe.exposition import Series
 from epp.edge.observe.families import Family
 from epp.edge.observe.pool_reading import PoolReading
-from epp.edge.observe.sink import Series
 
 
 def pool_gauges(reading: PoolReading) -> list[tuple[Family, list[Series]]]:

@@ -111,7 +111,7 @@ class PoolReader:
         self._clock = clock
 
     def read(self) -> PoolReading:
-        """The pool now; copies a dozen columns, 0.1 ms for 1,000 endpoints."""
+        """The pool now; copies a dozen columns, 0.4 ms for 1,000 endpoints."""
         return read_pool(self._snapshots.current, self._ledger, self._cooldowns, self._clock())
 
 

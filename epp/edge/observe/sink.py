@@ -12,6 +12,7 @@ from epp.core.domain.request import InferenceRequest
 from epp.edge.observe import families
 from epp.edge.observe.cells import Histogram
 from epp.edge.observe.endpoint_attempts import EndpointAttempts
+from epp.edge.observe.exposition import Series
 from epp.edge.observe.families import Dialect, Family
 from epp.edge.observe.label_values import MOST_VALUES, BoundedValues
 from epp.edge.observe.request_series import RequestSeries, RequestSeriesStore
@@ -21,9 +22,6 @@ NO_ENDPOINT_FOUND = "failed to find"
 """how the reference's texts begin where scheduling found nobody; a shed request was never scheduled"""
 UNREAD = InferenceRequest(request_id="")
 
-SeriesKey = tuple[str, ...]
-Value = float | Histogram
-Series = tuple[SeriesKey, Value]
 Source = Callable[[], Iterable[Series]]
 
 

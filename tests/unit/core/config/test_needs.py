@@ -42,7 +42,7 @@ def test_a_producer_comes_after_those_that_it_needs() -> None:
 def test_a_circle_is_a_mistake() -> None:
     types = catalogue({"s": "a", "a": "b", "b": "a"}, is_made=False)
 
-    with pytest.raises(ConfigurationError, match=r"epp\.yaml:5: plugins\[2\]: plugins need one another in a circle: a"):
+    with pytest.raises(ConfigurationError, match=r"epp\.yaml:6: plugins\[2\]: plugins need one another in a circle: a"):
         load_config(HEAD + "plugins:\n- type: s\n- type: a\n- type: b\n", "epp.yaml", types)
 
 

@@ -168,7 +168,7 @@ def test_gauges_are_those_of_the_moment_the_page_was_asked_for() -> None:
     render = pool.catalogue.prepare()
     pool.busy(endpoint(0), 5)
 
-    assert b'epp_in_flight_requests{endpoint="vllm-0-rank-0"} 0.0\n' in render()[0]
+    assert b'epp_in_flight_requests{endpoint="vllm-0-rank-0"} 0\n' in render()[0]
 
 
 @given(st.text(st.characters(), max_size=250))

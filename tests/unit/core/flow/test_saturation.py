@@ -1,0 +1,103 @@
+"""Saturation: mean over the candidates of max(queue / 5, kv usage / 0.8), and who is turned away by it."""
+
+import numpy as np
+import pytest
+
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.errors import DroppedReason, ResourceExhausted
+from epp.core.domain.pool import InferencePool
+from epp.core.domain.ports import LoadReport, ObjectState
+from epp.core.domain.request import InferenceRequest
+from epp.core.flow.saturation import SaturationLimits, admit, saturation
+from epp.core.scheduling.cycle import Candidates
+from epp.core.state.ledger import InFlightLedger
+from epp.core.state.roster import Roster
+
+LIMITS = SaturationLimits()
+STALE_AFTER_S = 2.0
+
+
+class Pool:
+    """Endpoints with (waiting, kv usage) scraped at 0 s; None was never scraped."""
+
+    def __init__(self, *loads: tuple[float, float] | None) -> None:
+        self.ledger = InFlightLedger()
+        self.roster = Roster(self.ledger, lambda: 0.0, metrics_stale_after_s=STALE_AFTER_S)
+        endpoints = tuple(
+            Endpoint.create(namespace="default", pod=f"p{n}", rank=0, address=f"10.0.0.{n}", port=80)
+            for n in range(len(loads))
+        )
+        self.roster.objects_changed(ObjectState(InferencePool("default", "pool", {}, (80,)), endpoints))
+        for endpoint, load in zip(endpoints, loads, strict=True):
+            if load is not None:
+                self.roster.load_reported(endpoint, LoadReport(waiting=load[0], kv_usage=load[1]))
+
+    def saturation(self, now: float = 0.0, limits: SaturationLimits = LIMITS) -> float:
+        return saturation(Candidates(self.roster.current), self.ledger, limits, now)
+
+    def admit(self, priority: int) -> None:
+        request = InferenceRequest("r", priority=priority)
+        admit(request, Candidates(self.roster.current), self.ledger, LIMITS, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("loads", "expected"),
+    [
+        ([(0, 0.0)], 0.0),
+        ([(5, 0.0)], 1.0),
+        ([(0, 0.8)], 1.0),
+        ([(10, 0.4)], 2.0),
+        ([(1, 0.8)], 1.0),
+        ([(0, 0.0), (10, 0.0)], 1.0),
+        ([(0, 0.0), (5, 0.0), (0, 0.4)], 0.5),
+    ],
+)
+def test_the_formula(loads: list[tuple[float, float]], expected: float) -> None:
+    assert Pool(*loads).saturation() == pytest.approx(expected)
+
+
+def test_an_empty_pool_is_full() -> None:
+    assert Pool().saturation() == 1.0
+
+
+def test_only_the_candidates_count() -> None:
+    pool = Pool((50, 1.0), (0, 0.0))
+    idle = Candidates(pool.roster.current, np.array([1]))
+    assert saturation(idle, pool.ledger, LIMITS, 0.0) == 0.0
+
+
+def test_limits_are_settings() -> None:
+    assert Pool((10, 0.2)).saturation(limits=SaturationLimits(queue_depth=20.0, kv_usage=0.4)) == pytest.approx(0.5)
+
+
+def test_a_silent_endpoint_is_judged_by_our_own_requests() -> None:
+    pool = Pool(None, (0, 0.0))
+    assert pool.saturation() == 0.0, "silence is not fullness"
+    slot = int(pool.roster.current.slots[0])
+    for _ in range(100):
+        pool.ledger.reserve(slot, tokens=1)
+    assert pool.saturation() == pytest.approx(0.5)
+
+
+def test_old_numbers_stop_counting_when_they_are_stale() -> None:
+    pool = Pool((50, 1.0))
+    assert pool.saturation(now=STALE_AFTER_S) == pytest.approx(10.0)
+    assert pool.saturation(now=STALE_AFTER_S + 0.001) == 0.0
+
+
+@pytest.mark.parametrize("priority", [0, 1, 100])
+def test_only_sheddable_requests_are_turned_away(priority: int) -> None:
+    Pool((50, 1.0)).admit(priority)
+
+
+def test_a_sheddable_request_passes_while_there_is_room() -> None:
+    Pool((4, 0.7)).admit(-1)
+
+
+@pytest.mark.parametrize("loads", [[(5, 0.0)], []])
+def test_a_sheddable_request_on_a_full_pool_is_told_why(loads: list[tuple[float, float]]) -> None:
+    with pytest.raises(ResourceExhausted, match="system saturated, sheddable request dropped") as caught:
+        Pool(*loads).admit(-3)
+    assert caught.value.reason is DroppedReason.SATURATED
+    assert caught.value.retry_after_s == 1
+    assert "priority -3" in caught.value.hint

@@ -1,0 +1,72 @@
+"""An InferenceRequest is made of headers and body."""
+
+import pytest
+
+from epp.core.domain.errors import BadRequest
+from epp.core.domain.request import DEFAULT_FLOW
+from epp.core.protocol.events import Headers, RequestHeaders
+from epp.core.protocol.request_assembly import assemble, assemble_bodyless, assemble_without_body, path_of
+
+BODY = b'{"model":"m","prompt":"x","stream":true,"max_tokens":4,"cache_salt":"s","priority":-2}'
+
+
+def arrived(headers: Headers, subset: tuple[str, ...] | None = None) -> RequestHeaders:
+    return RequestHeaders({":method": "POST", ":path": "/v1/completions", **headers}, False, subset)
+
+
+def new_id() -> str:
+    return "generated"
+
+
+@pytest.mark.parametrize(
+    ("headers", "path"),
+    [
+        ({":path": "/v1/completions?x=1"}, "/v1/completions"),
+        ({":path": "/a", "x-original-path": "/b", "x-forwarded-path": "/c"}, "/a"),
+        ({":path": "", "x-original-path": "/b?q", "x-forwarded-path": "/c"}, "/b"),
+        ({":path": "", "x-forwarded-path": "/c"}, "/c"),
+        ({":path": ""}, ""),
+    ],
+)
+def test_the_path_comes_from_the_first_spelling_there_is(headers: Headers, path: str) -> None:
+    assert path_of(arrived(headers)) == path
+
+
+def test_every_field_of_the_body_arrives() -> None:
+    headers = {"x-request-id": "r-1", "x-gateway-inference-fairness-id": "tenant"}
+    request = assemble(arrived(headers, ("10.0.0.1",)), BODY, None, new_id)
+    assert (request.request_id, request.path, request.method) == ("r-1", "/v1/completions", "POST")
+    assert (request.model, request.target_model) == ("m", "m")
+    assert (request.streaming, request.max_tokens, request.cache_salt) == (True, 4, "s")
+    assert (request.claimed_priority, request.priority) == (-2, 0), "what the claim is worth is for routing to say"
+    assert (request.fairness_id, request.body_bytes, request.subset) == ("tenant", len(BODY), ("10.0.0.1",))
+
+
+def test_the_new_spelling_of_the_fairness_id_counts_more() -> None:
+    both = {"x-llm-d-inference-fairness-id": "new", "x-gateway-inference-fairness-id": "old"}
+    assert assemble(arrived(both), BODY, None, new_id).fairness_id == "new"
+    assert assemble(arrived({"x-llm-d-inference-fairness-id": ""}), BODY, None, new_id).fairness_id == DEFAULT_FLOW
+
+
+def test_the_subset_of_the_body_message_counts_more() -> None:
+    assert assemble(arrived({}, ("a",)), BODY, (), new_id).subset == ()
+
+
+def test_an_id_is_made_where_there_is_none() -> None:
+    assert assemble(arrived({}), BODY, None, new_id).request_id == "generated"
+    assert assemble_without_body(arrived({"x-request-id": ""}), new_id).request_id == "generated"
+
+
+def test_a_body_on_an_unknown_path_is_refused_and_an_empty_one_is_not() -> None:
+    elsewhere = arrived({":path": "/v1/audio?x"}, ("a",))
+    with pytest.raises(BadRequest, match=r"no parser registered matching path suffix for: /v1/audio$"):
+        assemble(elsewhere, BODY, None, new_id)
+    request = assemble(elsewhere, b"", None, new_id)
+    assert (request.path, request.body_bytes, request.subset) == ("/v1/audio", 0, ("a",))
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", ""])
+def test_only_a_post_needs_a_body(method: str) -> None:
+    assert assemble_bodyless(arrived({":method": method}), new_id).method == method
+    with pytest.raises(BadRequest, match="the body is empty"):
+        assemble_bodyless(arrived({}), new_id)
