@@ -27,7 +27,7 @@ from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheP
 from epp.core.scheduling.scheduler import Policy, Scheduler
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster
-from epp.edge.admin.gates import Gate, OpenGate, TokenFileGate
+from epp.edge.admin.gates import gate_for
 from epp.edge.admin.pages import AdminPages
 from epp.edge.admin.pages import Readiness as AdminReadiness
 from epp.edge.admin.server import AdminServer
@@ -229,7 +229,7 @@ class PickerProcess:
             config=lambda: lambda: "\n".join(describe(self._config)) + "\n",
             self_check=self._findings_page,
         )
-        gate: Gate = TokenFileGate(options.metrics_token_file) if options.metrics_token_file else OpenGate()
+        gate = gate_for(options.metrics_bind_address, options.metrics_token_file)
         return AdminServer(pages, gate, host=options.metrics_bind_address, port=options.metrics_port)
 
     def _findings_page(self) -> Callable[[], object]:

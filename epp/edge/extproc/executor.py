@@ -81,6 +81,7 @@ class StreamExecutor:
         self._decision: Decision | None = None
         self._ticket: Ticket | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._scheduler_s = 0.0
         self._first_token_at: float | None = None
         self._served = ""
         self._held_bytes = 0
@@ -165,6 +166,7 @@ class StreamExecutor:
         self._request = request
         services.metrics.request_started(request)
         answer: Decision | Ticket | Refusal
+        asked_at = services.clock()
         try:
             answer = services.routing.decide(request)
         except Refusal as refusal:
@@ -172,6 +174,7 @@ class StreamExecutor:
         except Exception as error:  # noqa: BLE001  a plugin's fault becomes a clear 500 for this request alone
             services.faults.fault("routing failed", request.request_id, error)
             answer = InternalError("the request could not be scheduled", hint="a scheduling plugin raised an error")
+        self._scheduler_s = services.clock() - asked_at
         if isinstance(answer, Ticket):
             self._hold(answer)
         else:
@@ -210,7 +213,7 @@ class StreamExecutor:
             answer = msgspec.structs.replace(answer, lessons=())
         self._decision = answer
         self._request = answer.request
-        services.metrics.request_routed(answer, services.clock() - self._started_at)
+        services.metrics.request_routed(answer, self._scheduler_s)
         self._receive(Decided(answer))
         if lessons:
             asyncio.get_running_loop().call_soon(_learn, lessons)

@@ -1,7 +1,7 @@
 """The numbers behind the metrics: plain counts that one thread writes and any thread may read.
 
 A child of prometheus_client takes a lock and walks its buckets for every observation, 0.5 to 1.9 us each here, and a
-request has a dozen of them; these take about a sixth of that. What they hold is put into words when a page is asked for.
+request has a dozen of them; these take about a sixth of that. Words are made when a page is asked for.
 """
 
 from bisect import bisect_left

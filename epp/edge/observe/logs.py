@@ -40,9 +40,10 @@ class Logger(Protocol):
 
 
 def get_logger(component: str) -> Logger:
-    """A logger whose lines carry `component`; it may be made before `configure_logs`, but not used."""
-    logger: Logger = structlog.get_logger(component=component)
-    return logger
+    """A logger whose lines carry `component`; one made before `configure_logs` works too, but is slower."""
+    logger = structlog.get_logger(component=component)
+    ready: Logger = logger.bind() if structlog.is_configured() else logger
+    return ready
 
 
 class _LineLogger(structlog.PrintLogger):
@@ -65,7 +66,10 @@ def configure_logs(
     if is_console:
         finish = [
             structlog.dev.ConsoleRenderer(
-                colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+                colors=stream.isatty(),
+                timestamp_key="time",
+                exception_formatter=structlog.dev.plain_traceback,
+                pad_event_to=0,
             )
         ]
     shared: list[structlog.typing.Processor] = [

@@ -16,6 +16,8 @@ from epp.lab.fake_vllm.replies import Replies, reset_connection, until_disconnec
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
+ECHO_PATH = "/debug/echo"
+"""and everything below it, so that a path can end like that of an API"""
 VLLM_VERSION = "0.11.0"  # the version whose answers and metric names are imitated
 
 
@@ -38,7 +40,7 @@ class PodServer:
             "/v1/models": {"GET": models.list_models},
             "/debug/faults": {"GET": debug.show_faults, "POST": debug.replace_faults},
             "/debug/requests": {"GET": debug.list_requests},
-            "/debug/echo": dict.fromkeys(("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"), debug.echo),
+            ECHO_PATH: dict.fromkeys(("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"), debug.echo),
         }
         if state.settings.runtime_lora_updating:
             self._routes["/v1/load_lora_adapter"] = {"POST": models.load}
@@ -55,7 +57,8 @@ class PodServer:
             return self._replies.error(request, error)
 
     def _handler(self, request: web.BaseRequest) -> Handler:
-        methods = self._routes.get(request.path)
+        path = ECHO_PATH if request.path.startswith(f"{ECHO_PATH}/") else request.path
+        methods = self._routes.get(path)
         if methods is None:
             raise no_route(HTTPStatus.NOT_FOUND)
         handler = methods.get(request.method)

@@ -69,7 +69,7 @@ def test_kinds_without_a_use_are_passed_over_with_a_notice(kind: str, api_versio
         ("apiVersion: v2\nkind: Pod\n", "1: apiVersion: Pod has no version 'v2'; use v1"),
         (
             "apiVersion: inference.networking.k8s.io/v1\nkind: InferenceObjective\n",
-            "1: apiVersion: InferenceObjective has no version 'inference.networking.k8s.io/v1'; use inference.networking",
+            "1: apiVersion: InferenceObjective has no version 'inference.networking.k8s.io/v1'; use",
         ),
     ],
 )
