@@ -40,10 +40,10 @@ class ServeCommand(click.Command):
 
 
 def _two_dashes(word: str) -> str:
-    name = word[1:].partition("=")[0]
-    return (
-        f"-{word}" if word.startswith("-") and not word.startswith("--") and len(name) > 1 and name in _NAMES else word
-    )
+    """`-pool-name` and `-v=4` as Go's flag package takes them; `-v 4` is left to click."""
+    name, equals, _ = word[1:].partition("=")
+    is_go_style = word.startswith("-") and name in _NAMES and (len(name) > 1 or bool(equals))
+    return f"-{word}" if is_go_style else word
 
 
 def _row(flag: Flag) -> tuple[str, str]:

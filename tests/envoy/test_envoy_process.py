@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import msgspec
 import pytest
 import yaml
 
+import epp
 from epp.edge.gateway.eds import EdsFile
 from epp.lab.envoy_config import Config, EnvoyOptions, SocketAddress, cluster, envoy_config
 from epp.lab.envoy_process import EnvoyProcess, EnvoyStartError, find_envoy
@@ -40,6 +40,16 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def directory_of(pid: int) -> Path:
+    """The private directory of a running Envoy, from its --config-path."""
+    return Path(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[2].decode()).parent
+
+
+def mode_of(directory: Path) -> int:
+    """Its permissions; 0 if it does not exist."""
+    return directory.stat().st_mode & 0o777 if directory.exists() else 0
+
+
 async def test_it_is_ready_on_ports_of_its_own_and_gone_after_stop(tmp_path: Path) -> None:
     envoy = EnvoyProcess(config_for(tmp_path), concurrency=1)
     async with envoy:
@@ -49,10 +59,10 @@ async def test_it_is_ready_on_ports_of_its_own_and_gone_after_stop(tmp_path: Pat
         assert is_running(envoy.pid)
         assert (await envoy.stats("^server.live$")) == {"server.live": 1}
         assert {found.name for found in await envoy.clusters()} == {"pool", "ext_proc"}
-        private = Path(f"/proc/{envoy.pid}/cmdline").read_bytes().split(b"\0")[2].decode()
-        assert Path(private).parent.stat().st_mode & 0o077 == 0, "nobody else may read the configuration"
+        directory = directory_of(envoy.pid)
+        assert mode_of(directory) & 0o077 == 0, "nobody else may read the configuration"
     assert not is_running(envoy.pid)
-    assert not Path(private).parent.exists()
+    assert mode_of(directory) == 0
     await envoy.stop()
 
 
@@ -95,25 +105,31 @@ async def test_a_start_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     assert not is_running(envoy.pid)
 
 
+PARENT = """
+import asyncio, json, sys
+from epp.lab.envoy_process import EnvoyProcess
+
+async def main():
+    envoy = EnvoyProcess(json.loads(sys.argv[1]))
+    await envoy.start()
+    print(envoy.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
 async def test_it_dies_with_its_parent(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(config_for(tmp_path)))
-    program = (
-        "import asyncio, json, sys\n"
-        "from epp.lab.envoy_process import EnvoyProcess\n"
-        "async def main():\n"
-        "    envoy = EnvoyProcess(json.load(open(sys.argv[1])))\n"
-        "    await envoy.start()\n"
-        "    print(envoy.pid, flush=True)\n"
-        "    await asyncio.Event().wait()\n"
-        "asyncio.run(main())\n"
+    parent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PARENT, json.dumps(config_for(tmp_path))),
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(epp.__file__).parent.parent), "TMPDIR": str(tmp_path)},
     )
-    arguments = [sys.executable, "-c", program, str(tmp_path / "config.json")]
-    environment = os.environ | {"PYTHONPATH": os.getcwd(), "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment) as parent:
-        assert parent.stdout is not None
-        pid = int(await asyncio.to_thread(parent.stdout.readline))
-        assert is_running(pid)
-        parent.send_signal(signal.SIGKILL)
+    assert parent.stdout is not None
+    pid = int(await parent.stdout.readline())
+    assert is_running(pid)
+    parent.kill()
+    await parent.wait()
     while True:
         if not is_running(pid):
             break

@@ -8,9 +8,9 @@ async with ExtProcClient(port) as envoy:
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import grpc
 import grpc.aio
@@ -31,6 +31,7 @@ from epp.core.protocol.events import BodyMode
 METHOD = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 DESTINATION = "x-gateway-destination-endpoint"
 PATIENCE_S = 8.0
+T = TypeVar("T")
 UNSEEN = frozenset({BodyMode.NONE})
 DUPLEX = frozenset({BodyMode.FULL_DUPLEX_STREAMED, BodyMode.GRPC})
 
@@ -80,6 +81,7 @@ class ExtProcClient:
         unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
         own = [("grpc.use_local_subchannel_pool", 1)]
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=[*unlimited, *own])
+        self._tasks: list[asyncio.Task[Any]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,11 +89,20 @@ class ExtProcClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._channel.close()
 
     def stream(self) -> "ExtProcStream":
         """A new stream."""
         return ExtProcStream(self._channel.stream_stream(METHOD)())
+
+    def in_background(self, doing: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Runs beside the test, at most until the connection is closed."""
+        task = asyncio.get_running_loop().create_task(doing)
+        self._tasks.append(task)
+        return task
 
     def request(self, mode: BodyMode, response_mode: BodyMode = BodyMode.NONE) -> "ProxiedRequest":
         """A new HTTP request, for which Envoy is configured like this."""
@@ -114,6 +125,10 @@ class ExtProcStream:
 
     async def receive(self) -> ProcessingResponse:
         """The next answer; StreamOver when there is none any more."""
+        return ProcessingResponse.FromString(await self.receive_bytes())
+
+    async def receive_bytes(self) -> bytes:
+        """The next message as it is; StreamOver when there is none any more."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 data = await self._call.read()
@@ -121,7 +136,7 @@ class ExtProcStream:
             data = grpc.aio.EOF
         if not isinstance(data, bytes):
             raise StreamOver(await self._call.code(), await self._call.details())
-        return ProcessingResponse.FromString(data)
+        return data
 
     async def half_close(self) -> None:
         """No more messages from here."""
@@ -135,6 +150,11 @@ class ExtProcStream:
         """How the server ended the stream."""
         async with asyncio.timeout(PATIENCE_S):
             return await self._call.code()
+
+    async def details(self) -> str:
+        """What the server said at the end."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._call.details()
 
 
 class ProxiedRequest:

@@ -33,6 +33,7 @@ from epp.edge.extproc.body_budget import BodyBudget
 from epp.edge.extproc.executor import RoutingPort, Services, StreamExecutor
 from epp.edge.extproc.grpc_transport import GrpcSettings, GrpcTransport
 from tests.support.eventually import eventually
+from tests.support.lost_errors import no_lost_errors
 
 PORT = 8000
 POOL = InferencePool("default", "pool", {"app": "vllm"}, (PORT,))
@@ -173,10 +174,11 @@ class Picker:
 async def serving(picker: Picker) -> AsyncIterator[Picker]:
     """Starts a picker and stops it; a fault that the test did not take out of `picker.faults` fails it."""
     await picker.start()
-    try:
-        yield picker
-    finally:
-        await picker.stop()
+    with no_lost_errors():
+        try:
+            yield picker
+        finally:
+            await picker.stop()
     assert picker.faults.faults == []
 
 

@@ -73,6 +73,8 @@ class PluginType(msgspec.Struct, frozen=True):
     """of a profile handler: how many profiles it can serve, None for any number"""
     without_effect: str = ""
     """why declaring it changes nothing yet; becomes a notice"""
+    inert_fields: Mapping[str, str] = {}
+    """parameters, at any depth, that change nothing yet, and why; each becomes a notice where it is given"""
 
     @property
     def kind_words(self) -> str:

@@ -18,6 +18,9 @@ from epp.core.config.settings_types import METRICS_EXTRACTOR, METRICS_SOURCE
 from epp.core.config.structure import read_at, read_entries, value_at
 from epp.core.yaml import Path
 
+KNOWN_ENGINES = ("vllm",)
+"""engines whose metric names need not be described"""
+
 
 class DataLayer(msgspec.Struct, frozen=True):
     """Both halves; None: not scraped, not discovered from a file."""
@@ -77,10 +80,27 @@ def _metrics(pairs: list[Pair], section: DataLayerSection, table: PluginTable) -
     of_type = [extractor for extractor in listed if extractor.type.name == METRICS_EXTRACTOR]
     extractor = of_type[0] if of_type else table.first_of_type(METRICS_EXTRACTOR)
     settings = MetricsSettings()
-    return MetricsSettings(
-        parameters_as(MetricsDataSourceParameters, source.settings) if source else settings.source,
-        parameters_as(CoreMetricsExtractorParameters, extractor.settings) if extractor else settings.extractor,
-    )
+    if extractor is not None:
+        engines = parameters_as(CoreMetricsExtractorParameters, extractor.settings)
+        _note_engines((*extractor.path, "parameters"), engines, table)
+        settings = msgspec.structs.replace(settings, extractor=engines)
+    if source is not None:
+        page = parameters_as(MetricsDataSourceParameters, source.settings)
+        settings = msgspec.structs.replace(settings, source=page)
+    return settings
+
+
+def _note_engines(path: Path, engines: CoreMetricsExtractorParameters, table: PluginTable) -> None:
+    """All endpoints of a pool are read as the one default engine."""
+    described = [engine.name for engine in engines.engine_configs]
+    default = engines.default_engine
+    if default not in (*KNOWN_ENGINES, *described):
+        text = f"the metric names of {default!r} are not known, those of vLLM are used; describe it in engineConfigs"
+        table.findings.notice((*path, "defaultEngine"), text)
+    for index, name in enumerate(described):
+        if name != default:
+            text = f"no effect: every pod is read as the default engine, {default!r}"
+            table.findings.notice((*path, "engineConfigs", index), text)
 
 
 def _discovery(section: DataLayerSection, table: PluginTable) -> FileDiscoveryParameters | None:

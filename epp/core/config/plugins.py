@@ -7,7 +7,7 @@ from epp.core.config.mistakes import Findings, did_you_mean
 from epp.core.config.sections import PluginEntry
 from epp.core.config.settings import PluginSettings
 from epp.core.config.structure import read, read_entries, value_at
-from epp.core.yaml import Path
+from epp.core.yaml import Path, Step
 
 
 class Declared(msgspec.Struct):
@@ -122,6 +122,7 @@ class PluginTable:
             self._unreadable.add(name)
             return
         self._note_type(path, plugin_type, entry)
+        self._note_inert((*path, "parameters"), entry.parameters, plugin_type)
         line = self.findings.document.line_of(path)
         self._by_name[name] = Declared(PluginSettings(name, plugin_type.name, parameters, line), plugin_type, path)
 
@@ -139,6 +140,17 @@ class PluginTable:
             self.findings.notice((*path, "type"), notice)
         if plugin_type.stability is Stability.ALPHA:
             self.findings.notice((*path, "type"), f"{plugin_type.name} is experimental")
+
+    def _note_inert(self, path: Path, value: object, plugin_type: PluginType) -> None:
+        if isinstance(value, dict):
+            entries: list[tuple[Step, object]] = list(value.items())
+        else:
+            entries = list(enumerate(value)) if isinstance(value, list) else []
+        for step, inner in entries:
+            if step in plugin_type.inert_fields:
+                self.findings.notice((*path, step), f"no effect: {plugin_type.inert_fields[str(step)]}")
+            else:
+                self._note_inert((*path, step), inner, plugin_type)
 
     def _advice(self, name: str) -> str:
         if self._catalogue.find(name) is not None:

@@ -11,7 +11,7 @@ from epp.core.config.parameters import UtilizationDetectorParameters
 from epp.core.config.plugins import Declared, PluginTable
 from epp.core.config.sections import FlowControlSection, SaturationSection
 from epp.core.config.settings import parameters_as
-from epp.core.config.settings_types import UTILIZATION_DETECTOR
+from epp.core.config.settings_types import STALENESS_IS_A_FLAG, UTILIZATION_DETECTOR
 from epp.core.config.structure import read_at, value_at
 
 _SECTION = "saturationDetector"
@@ -27,9 +27,9 @@ def read_saturation(table: PluginTable, flow_control: FlowControlSection | None)
         if value_at((_SECTION,), findings) is not None:
             findings.mistake((_SECTION,), "the file also has `flowControl.saturationDetector`", "remove one of the two")
         path = ("flowControl", _SECTION, "pluginRef")
-        return _thresholds(_detector(table, path, inner.plugin_ref), table)
+        return _thresholds(_detector(table, path, inner.plugin_ref))
     if section is None:
-        return _thresholds(table.first_of_type(UTILIZATION_DETECTOR), table)
+        return _thresholds(table.first_of_type(UTILIZATION_DETECTOR))
     thresholds = {
         field: value
         for field, value in msgspec.structs.asdict(section).items()
@@ -38,7 +38,9 @@ def read_saturation(table: PluginTable, flow_control: FlowControlSection | None)
     if section.plugin_ref:
         if thresholds:
             findings.mistake((_SECTION,), "thresholds and `pluginRef` exclude one another", "move them to the plugin")
-        return _thresholds(_detector(table, (_SECTION, "pluginRef"), section.plugin_ref), table)
+        return _thresholds(_detector(table, (_SECTION, "pluginRef"), section.plugin_ref))
+    if section.metrics_staleness_threshold is not None:
+        findings.notice((_SECTION, "metricsStalenessThreshold"), f"no effect: {STALENESS_IS_A_FLAG}")
     return msgspec.structs.replace(_DEFAULT, **thresholds)
 
 
@@ -48,11 +50,7 @@ def _detector(table: PluginTable, path: tuple[str, ...], name: str) -> Declared 
     return table.refer(path, name, PluginKind.SATURATION_DETECTOR)
 
 
-def _thresholds(detector: Declared | None, table: PluginTable) -> UtilizationDetectorParameters:
+def _thresholds(detector: Declared | None) -> UtilizationDetectorParameters:
     if detector is None:
         return _DEFAULT
-    parameters = parameters_as(UtilizationDetectorParameters, detector.settings)
-    if parameters.headroom:
-        path = (*detector.path, "parameters", "headroom")
-        table.findings.notice(path, "no effect: headroom is for the use as a filter, which is not built yet")
-    return parameters
+    return parameters_as(UtilizationDetectorParameters, detector.settings)

@@ -1,5 +1,9 @@
 """The plugin types that are settings: their parameters are read by other parts of the picker."""
 
+from typing import Any
+
+import msgspec
+
 from epp.core.config.catalogue import NoParameters, PluginKind, PluginType
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
@@ -16,36 +20,62 @@ UTILIZATION_DETECTOR = "utilization-detector"
 FILE_DISCOVERY = "file-discovery"
 IN_FLIGHT_LOAD = "inflight-load-producer"
 
+STALENESS_IS_A_FLAG = "the age of metrics that still count is set by --metrics-staleness-threshold"
+_ONE_WAY_TLS = "the metrics page is read without a client certificate, against the CAs of the system"
 _NO_FLOW_CONTROL = "flow control is not built yet, so this plugin has no effect"
 
 
-def _setting(name: str, kind: PluginKind, parameters: type, aliases: tuple[str, ...] = (), why: str = "") -> PluginType:
-    return PluginType(name, frozenset((kind,)), parameters, aliases=aliases, without_effect=why)
+def _setting(name: str, kind: PluginKind, parameters: type[msgspec.Struct], **more: Any) -> PluginType:
+    return PluginType(name, frozenset((kind,)), parameters, **more)
 
 
 SETTINGS_TYPES: tuple[PluginType, ...] = (
-    _setting(METRICS_SOURCE, PluginKind.DATA_SOURCE, MetricsDataSourceParameters),
+    _setting(
+        METRICS_SOURCE,
+        PluginKind.DATA_SOURCE,
+        MetricsDataSourceParameters,
+        inert_fields=dict.fromkeys(("caCertPath", "clientCertPath", "clientKeyPath"), _ONE_WAY_TLS),
+    ),
     _setting(
         METRICS_EXTRACTOR,
         PluginKind.EXTRACTOR,
         CoreMetricsExtractorParameters,
         aliases=("model-server-protocol-metrics",),
+        inert_fields={
+            "engineLabelKey": "every pod is read as `defaultEngine`",
+            "cacheBlockSizeSpec": "the block size is read from a label of cacheInfoSpec",
+            "cacheNumBlocksSpec": "the number of blocks is read from a label of cacheInfoSpec",
+            "customMetrics": "no plugin reads further metrics",
+        },
     ),
-    _setting(UTILIZATION_DETECTOR, PluginKind.SATURATION_DETECTOR, UtilizationDetectorParameters),
+    _setting(
+        UTILIZATION_DETECTOR,
+        PluginKind.SATURATION_DETECTOR,
+        UtilizationDetectorParameters,
+        inert_fields={
+            "metricsStalenessThreshold": STALENESS_IS_A_FLAG,
+            "headroom": "it is for the use of the detector as a filter, which is not built yet",
+        },
+    ),
     _setting(FILE_DISCOVERY, PluginKind.DISCOVERY, FileDiscoveryParameters),
     _setting("openai-parser", PluginKind.PARSER, NoParameters),
     _setting(
         IN_FLIGHT_LOAD,
         PluginKind.PRODUCER,
         InFlightLoadProducerParameters,
-        why="the picker counts what it has in flight by itself, so its parameters have no effect",
+        without_effect="the picker counts what it has in flight by itself, so its parameters have no effect",
     ),
-    _setting("global-strict-fairness-policy", PluginKind.FAIRNESS_POLICY, NoParameters, why=_NO_FLOW_CONTROL),
-    _setting("round-robin-fairness-policy", PluginKind.FAIRNESS_POLICY, NoParameters, why=_NO_FLOW_CONTROL),
-    _setting("fcfs-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters, why=_NO_FLOW_CONTROL),
-    _setting("edf-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters, why=_NO_FLOW_CONTROL),
-    _setting("slo-deadline-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters, why=_NO_FLOW_CONTROL),
     _setting(
-        "static-usage-limit-policy", PluginKind.USAGE_LIMIT_POLICY, StaticUsageLimitParameters, why=_NO_FLOW_CONTROL
+        "global-strict-fairness-policy", PluginKind.FAIRNESS_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL
+    ),
+    _setting("round-robin-fairness-policy", PluginKind.FAIRNESS_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL),
+    _setting("fcfs-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL),
+    _setting("edf-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL),
+    _setting("slo-deadline-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL),
+    _setting(
+        "static-usage-limit-policy",
+        PluginKind.USAGE_LIMIT_POLICY,
+        StaticUsageLimitParameters,
+        without_effect=_NO_FLOW_CONTROL,
     ),
 )

@@ -55,7 +55,8 @@ class Router:
         None if it is not of the pool (the reservation then stays where it is).
         """
         snapshot = self._roster.current
-        self._roster.cooldowns.failed(decision.endpoint.key, self._clock())
+        if self._roster.slot_of(decision.endpoint) is not None:  # else it is another pod that has the name by now
+            self._roster.cooldowns.failed(decision.endpoint.key, self._clock())
         position = snapshot.by_destination.get(destination)
         if position is None:
             return None

@@ -75,6 +75,7 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         ActiveRequestParameters,
         lambda _name, p: ActiveRequestScorer(p),
         needs=_in_flight_load,
+        inert_fields={"requestTimeout": "a request counts until it is over, nothing expires"},
     ),
     built_in(
         "prefix-cache-scorer",

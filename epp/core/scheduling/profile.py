@@ -25,7 +25,10 @@ class WeightedScorer(msgspec.Struct, frozen=True):
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """total = sum of weight * clamp(score, 0, 1); weights are not normalised, as in the reference."""
+    """total = sum of weight * clamp(score, 0, 1); weights are not normalised, as in the reference.
+
+    A score that is not a number counts as 0.
+    """
 
     name: str
     filters: tuple[NamedFilter, ...]
@@ -49,7 +52,7 @@ class Profile(msgspec.Struct, frozen=True):
         totals = np.zeros(len(candidates))
         columns = []
         for scorer in self.scorers:
-            scores = np.minimum(np.maximum(scorer.plugin.score(cycle, candidates), 0.0), 1.0)
+            scores = np.minimum(np.fmax(scorer.plugin.score(cycle, candidates), 0.0), 1.0)
             totals += scorer.weight * scores
             columns.append(ScorerColumn(scorer.name, scorer.weight, scores))
         picked = self.picker.pick(cycle, candidates, totals)

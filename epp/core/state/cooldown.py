@@ -7,6 +7,7 @@ it. First 5 s, doubled at each further failure that follows without a success, a
 FAILURES_BEFORE_COOLING = 2
 FIRST_COOLING_S = 5.0
 LONGEST_COOLING_S = 60.0
+MOST_DOUBLINGS = 6  # enough for the longest one; a dead endpoint fails for days
 
 
 class CoolDowns:
@@ -23,14 +24,14 @@ class CoolDowns:
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
         if failures >= FAILURES_BEFORE_COOLING:
-            doublings = failures - FAILURES_BEFORE_COOLING
+            doublings = min(failures - FAILURES_BEFORE_COOLING, MOST_DOUBLINGS)
             self._cool_until[key] = now + min(FIRST_COOLING_S * 2**doublings, LONGEST_COOLING_S)
 
     def succeeded(self, key: str, now: float) -> None:
-        """The endpoint answered; a running cool-down still runs to its end."""
-        if key in self._failures and not self.is_cooling(key, now):
-            del self._failures[key]
-            self._cool_until.pop(key, None)
+        """The endpoint answered: the row of failures is over; a running cool-down still runs to its end."""
+        self._failures.pop(key, None)
+        if key in self._cool_until and not self.is_cooling(key, now):
+            del self._cool_until[key]
 
     def forget(self, key: str) -> None:
         """The endpoint left the pool."""

@@ -1,9 +1,12 @@
 """weighted-random-picker: each candidate with a chance proportional to its total.
 
 Weighted sampling without replacement: key = U^(1/score) with U uniform in (0, 1), the largest keys win; a score of 0
-has the key 0, and when all are 0 everybody has the same chance.
+has the key 0, and when all are 0 everybody has the same chance. Computed as -log(key) = -log(U) / score, smallest
+first, because the power underflows to 0 for small scores.
 Source: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (A-Res), as in the reference.
 """
+
+import math
 
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.pickers.parameters import PickerParameters
@@ -17,10 +20,7 @@ class WeightedRandomPicker:
         self._count = parameters.count
 
     def pick(self, cycle: Cycle, candidates: Candidates, totals: FloatColumn) -> list[int]:
-        """Largest key first."""
+        """Largest key first; equal keys in random order."""
         rng = cycle.rng
-        scores = totals.tolist()
-        if not any(score > 0.0 for score in scores):
-            return rng.sample(range(len(scores)), min(self._count, len(candidates)))
-        keys = [(rng.random() ** (1.0 / score) if score > 0.0 else 0.0, rng.random()) for score in scores]
-        return sorted(range(len(keys)), key=keys.__getitem__, reverse=True)[: self._count]
+        waits = [(rng.expovariate(score) if score > 0.0 else math.inf, rng.random()) for score in totals.tolist()]
+        return sorted(range(len(candidates)), key=waits.__getitem__)[: self._count]

@@ -83,9 +83,7 @@ class ApproxPrefixCacheProducer:
 
     def produce(self, cycle: Cycle, candidates: Candidates) -> PrefixMatch:
         """Hashes the prompt and looks every candidate up."""
-        block_tokens = self._block_tokens
-        if self._auto_tune and len(candidates):
-            block_tokens = int(cycle.snapshot.load.kv_block_tokens[candidates.slots[0]]) or block_tokens
+        block_tokens = self._engine_block_tokens(cycle, candidates) or self._block_tokens
         chain = self._chain(cycle.request, block_tokens)
         return PrefixMatch(chain, block_tokens, self._index.match(chain))
 
@@ -99,6 +97,14 @@ class ApproxPrefixCacheProducer:
     def forget_slot(self, slot: int) -> None:
         """The slot has a new owner with an empty cache."""
         self._index.forget(slot)
+
+    def _engine_block_tokens(self, cycle: Cycle, candidates: Candidates) -> int:
+        """Of the first candidate whose engine told the size of its cache; 0 when none did or none is asked."""
+        if not self._auto_tune:
+            return 0
+        load = cycle.snapshot.load
+        known = candidates.slots[load.kv_blocks[candidates.slots] > 0.0]
+        return int(load.kv_block_tokens[known[0]]) if len(known) else 0
 
     def _chain(self, request: InferenceRequest, block_tokens: int) -> list[int]:
         if request.prompt.kind is PromptKind.NONE:

@@ -62,6 +62,6 @@ def test_where_endpoints_and_metrics_come_from() -> None:
     text = (DIALECTS / "v1_5.yaml").read_text(encoding="utf-8")
     lines = describe(load_config(text, "epp.yaml", CATALOGUE))
 
-    assert "  metrics: http://<endpoint>:<endpoint port>/metrics, engine sglang" in lines
+    assert "  metrics: http://<endpoint>:<endpoint port>/metrics, engine in-house" in lines
     assert "  endpoints from the file /etc/epp/endpoints.yaml, watched" in lines
     assert "  parsers: openai-parser" in lines

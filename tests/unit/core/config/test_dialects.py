@@ -62,7 +62,14 @@ def test_v1_2_thresholds() -> None:
     (profile,) = config.profiles
     assert [scorer.weight for scorer in profile.scorers] == [2.0, 1.0, 3.0]
     assert isinstance(build_policy(config).profiles[0].picker, WeightedRandomPicker)
-    assert notices(config) == [("apiVersion", OLD_VERSION), ("featureGates[1]", NO_QUEUES)]
+    assert notices(config) == [
+        ("apiVersion", OLD_VERSION),
+        ("featureGates[1]", NO_QUEUES),
+        (
+            "saturationDetector.metricsStalenessThreshold",
+            "no effect: the age of metrics that still count is set by --metrics-staleness-threshold",
+        ),
+    ]
 
 
 def test_v1_3_data_layer_under_its_first_name() -> None:
@@ -110,7 +117,7 @@ def test_v1_5_everything_is_a_plugin() -> None:
     )
     assert config.saturation.metrics_staleness_threshold == pytest.approx(1.5)
     assert config.metrics is not None
-    assert config.metrics.extractor.default_engine == "sglang"
+    assert config.metrics.extractor.default_engine == "in-house"
     assert config.metrics.extractor.engine_configs == (
         EngineConfig(name="in-house", queued_requests_spec="ours_waiting{kind=all}", kv_usage_spec="ours_cache_ratio"),
     )
@@ -121,7 +128,14 @@ def test_v1_5_everything_is_a_plugin() -> None:
     assert flow is not None
     assert (flow.max_bytes, flow.max_requests) == (10 * 2**30, 5000)
     assert (flow.default_request_ttl, flow.no_endpoint_request_ttl) == (60.0, 0.0)
-    assert [field for field, _ in notices(config)] == ["featureGates[0]", "flowControl"]
+    assert notices(config) == [
+        (
+            "plugins[9].parameters.metricsStalenessThreshold",
+            "no effect: the age of metrics that still count is set by --metrics-staleness-threshold",
+        ),
+        ("featureGates[0]", NO_QUEUES),
+        ("flowControl", "no effect: flow control is not built yet, requests never wait"),
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(DIALECTS.glob("*.yaml")), ids=lambda path: path.stem)

@@ -226,7 +226,41 @@ def test_declared_metrics_plugins_count_without_being_listed_as_sources() -> Non
     assert config.metrics is not None
     assert config.metrics.source == MetricsDataSourceParameters(port=9100)
     assert config.metrics.extractor == CoreMetricsExtractorParameters(default_engine="sglang")
-    assert notices(config) == []
+    assert notices(config) == [
+        (
+            "epp.yaml:6: plugins[2].parameters.defaultEngine: the metric names of 'sglang' are not known, "
+            "those of vLLM are used; describe it in engineConfigs"
+        )
+    ]
+
+
+def test_engines_beside_the_default_one_have_no_effect() -> None:
+    config = load(
+        "plugins:\n- type: queue-scorer\n- type: core-metrics-extractor\n"
+        "  parameters:\n    engineConfigs:\n    - name: vllm\n    - name: sglang\n"
+    )
+    assert notices(config) == [
+        "epp.yaml:9: plugins[1].parameters.engineConfigs[1]: no effect: every pod is read as the default engine, 'vllm'"
+    ]
+
+
+def test_parameters_that_change_nothing_yet_get_a_notice_at_any_depth() -> None:
+    config = load(
+        "plugins:\n- {type: active-request-scorer, parameters: {requestTimeout: 2m}}\n"
+        "- {type: metrics-data-source, parameters: {caCertPath: /ca.crt}}\n- type: core-metrics-extractor\n"
+        "  parameters: {engineConfigs: [{name: vllm, customMetrics: [{attributeKey: a, metricSpec: b}]}]}\n"
+    )
+    assert notices(config) == [
+        (
+            "epp.yaml:4: plugins[0].parameters.requestTimeout: no effect: a request counts until it is over, "
+            "nothing expires"
+        ),
+        (
+            "epp.yaml:5: plugins[1].parameters.caCertPath: no effect: the metrics page is read without a client "
+            "certificate, against the CAs of the system"
+        ),
+        "epp.yaml:7: plugins[2].parameters.engineConfigs[0].customMetrics: no effect: no plugin reads further metrics",
+    ]
 
 
 def test_a_second_metrics_source_has_no_effect() -> None:
@@ -262,7 +296,7 @@ def test_the_default_detector_need_not_be_declared() -> None:
 def test_headroom_gets_a_notice() -> None:
     config = load("plugins:\n- type: queue-scorer\n- {type: utilization-detector, parameters: {headroom: 0.2}}\n")
 
-    assert notices(config)[0].startswith("epp.yaml:5: plugins[1].parameters.headroom: no effect")
+    assert notices(config)[0].startswith("epp.yaml:5: plugins[1].parameters.headroom: no effect: it is for")
 
 
 def test_the_deprecated_parser_section() -> None:

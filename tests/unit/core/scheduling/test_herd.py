@@ -46,5 +46,5 @@ def test_a_repeated_prompt_stays_where_its_prefix_is() -> None:
         assert isinstance(decision, Decision)
         for lesson in decision.lessons:
             lesson()
-        picked.add(decision.endpoint)
+        picked.add(decision.endpoint.name)
     assert len(picked) == 1

@@ -99,8 +99,8 @@ def test_a_removed_file_takes_its_objects_with_it(lab: Lab) -> None:
     ("text", "mistake"),
     [
         ("a: [", "pods.yaml:1"),
-        (pod_yaml("a", "nowhere"), "pods.yaml:18: status.podIP: 'nowhere' is not an IP address"),
-        ("kind: Pod\n", "pods.yaml:12: apiVersion is missing"),
+        (pod_yaml("a", "nowhere"), "pods.yaml:17: status.podIP: 'nowhere' is not an IP address"),
+        ("kind: Pod\n", "pods.yaml:11: apiVersion is missing"),
     ],
 )
 def test_a_file_with_a_mistake_counts_as_it_was_and_the_others_go_on(lab: Lab, text: str, mistake: str) -> None:

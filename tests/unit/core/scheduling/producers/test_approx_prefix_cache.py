@@ -8,24 +8,22 @@ from epp.core.scheduling.producers.approx_prefix_cache import (
 )
 from tests.support.small_pool import SmallPool, text_request
 
-NAME = "index"
-
 
 class Story:
     """One producer and one pool; `send` is a request that goes to an endpoint, `match` asks without sending."""
 
     def __init__(self, parameters: ApproxPrefixCacheParameters | None = None, endpoints: int = 2) -> None:
         self.pool = SmallPool(endpoints)
-        self.producer = ApproxPrefixCacheProducer(NAME, parameters or ApproxPrefixCacheParameters())
+        self.producer = ApproxPrefixCacheProducer("index", parameters or ApproxPrefixCacheParameters())
 
     def match(self, request: InferenceRequest) -> PrefixMatch:
         return self.producer.produce(self.pool.cycle(request), self.pool.candidates)
 
     def matched(self, request: InferenceRequest) -> list[float]:
-        return self.match(request).matched_blocks(self.pool.candidates.slots).tolist()
+        return [float(blocks) for blocks in self.match(request).matched_blocks(self.pool.candidates.slots)]
 
     def send(self, request: InferenceRequest, number: int) -> None:
-        cycle = self.pool.cycle(request, **{NAME: self.match(request)})
+        cycle = self.pool.cycle(request, index=self.match(request))
         self.producer.learn(cycle, self.pool.ledger.reserve(self.pool.slot(number), 1))
 
 
@@ -93,6 +91,12 @@ def test_configured_block_size_counts_as_long_as_the_engine_said_nothing(
 def test_auto_tune_takes_the_block_size_of_the_engine() -> None:
     story = Story(ApproxPrefixCacheParameters(block_size_tokens=64))
     story.pool.report(0, kv_block_tokens=32, kv_blocks=1000)
+    assert story.match(text_request("a" * 6400)).block_tokens == 32
+
+
+def test_an_endpoint_that_said_nothing_yet_does_not_change_the_block_size() -> None:
+    story = Story()
+    story.pool.report(1, kv_block_tokens=32, kv_blocks=1000)
     assert story.match(text_request("a" * 6400)).block_tokens == 32
 
 

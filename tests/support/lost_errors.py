@@ -1,0 +1,35 @@
+"""Errors that would end in a log: exceptions of tasks and callbacks, and what gRPC says of its servicers."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LOGGERS = ("asyncio", "grpc._cython.cygrpc", "grpc")
+
+
+class _Collector(logging.Handler):
+    def __init__(self, lost: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._lost = lost
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lost.append(self.format(record))
+
+
+@contextmanager
+def no_lost_errors() -> Iterator[None]:
+    """Fails in the end with every error that asyncio or gRPC logged meanwhile; needs a running loop."""
+    lost: list[str] = []
+    collector = _Collector(lost)
+    asyncio.get_running_loop().set_exception_handler(None)
+    for name in LOGGERS:
+        logging.getLogger(name).addHandler(collector)
+    try:
+        yield
+        gc.collect()  # a task's exception is reported when the task is collected
+    finally:
+        for name in LOGGERS:
+            logging.getLogger(name).removeHandler(collector)
+    assert not lost, "\n".join(lost)

@@ -1,0 +1,72 @@
+"""Load columns: what a scrape stores, what a new owner finds."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from epp.core.domain.ports import LoadReport
+from epp.core.state.columns import DEFAULT_KV_BLOCK_TOKENS, NEVER, NO_ADAPTERS, LoadColumns
+
+FULL = LoadReport(
+    waiting=3.0,
+    running=7.0,
+    kv_usage=0.5,
+    kv_block_tokens=32,
+    kv_blocks=900,
+    max_adapters=4,
+    running_adapters=("a", "b"),
+    waiting_adapters=("c",),
+)
+
+
+def cells(load: LoadColumns, slot: int) -> dict[str, object]:
+    return {name: column[slot] for name, column in vars(load).items()}
+
+
+def test_a_report_is_stored_with_its_time() -> None:
+    load = LoadColumns()
+    load.store(1, FULL, now=5.0)
+    assert cells(load, 1) == {
+        "waiting": 3.0,
+        "running": 7.0,
+        "kv_usage": 0.5,
+        "kv_block_tokens": 32.0,
+        "kv_blocks": 900.0,
+        "max_adapters": 4.0,
+        "updated_at": 5.0,
+        "running_adapters": frozenset({"a", "b"}),
+        "waiting_adapters": frozenset({"c"}),
+    }
+    assert cells(load, 0) == cells(LoadColumns(1), 0)
+
+
+def test_a_signal_that_is_missing_keeps_its_old_value_but_adapters_do_not() -> None:
+    load = LoadColumns()
+    load.store(0, FULL, now=5.0)
+    load.store(0, LoadReport(waiting=1.0), now=6.0)
+    assert (load.waiting[0], load.running[0], load.kv_usage[0], load.updated_at[0]) == (1.0, 7.0, 0.5, 6.0)
+    assert (load.running_adapters[0], load.waiting_adapters[0]) == (NO_ADAPTERS, NO_ADAPTERS)
+
+
+def test_a_reset_slot_is_as_new() -> None:
+    load = LoadColumns()
+    load.store(0, FULL, now=5.0)
+    load.store(1, FULL, now=5.0)
+    load.reset(0)
+    assert (load.updated_at[0], load.kv_block_tokens[0], load.waiting[0]) == (NEVER, DEFAULT_KV_BLOCK_TOKENS, 0.0)
+    assert cells(load, 0) == cells(LoadColumns(1), 0)
+    assert load.waiting[1] == 3.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.floats(0, 1e6)), max_size=30))
+def test_room_for_more_slots_keeps_everything(stores: list[tuple[int, float]]) -> None:
+    load, expected = LoadColumns(1), dict[int, float]()
+    for slot, waiting in stores:
+        load.reserve(slot + 1)
+        load.store(slot, LoadReport(waiting=waiting, running_adapters=(str(slot),)), now=waiting)
+        expected[slot] = waiting
+    assert {len(column) for column in vars(load).values()} == {len(load)}
+    for slot in range(len(load)):
+        if slot in expected:
+            assert (load.waiting[slot], load.running_adapters[slot]) == (expected[slot], frozenset({str(slot)}))
+        else:
+            assert cells(load, slot) == cells(LoadColumns(1), 0)

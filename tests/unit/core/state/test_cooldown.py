@@ -1,0 +1,113 @@
+"""Cool-downs: when an endpoint is left alone, and for how long."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from epp.core.state.cooldown import FIRST_COOLING_S, LONGEST_COOLING_S, CoolDowns
+
+
+def test_one_failure_is_not_enough() -> None:
+    cooldowns = CoolDowns()
+    cooldowns.failed("a", 0.0)
+    assert not cooldowns.is_cooling("a", 0.0)
+    assert cooldowns.cooling(0.0) == frozenset()
+
+
+def test_two_failures_in_a_row_cool_down_for_five_seconds() -> None:
+    cooldowns = CoolDowns()
+    cooldowns.failed("a", 0.0)
+    cooldowns.failed("a", 1.0)
+    assert cooldowns.cooling(1.0) == frozenset({"a"})
+    assert cooldowns.is_cooling("a", 5.99)
+    assert not cooldowns.is_cooling("a", 6.0)
+    assert not cooldowns.is_cooling("b", 1.0)
+
+
+def test_a_success_between_two_failures_starts_anew() -> None:
+    cooldowns = CoolDowns()
+    cooldowns.failed("a", 0.0)
+    cooldowns.succeeded("a", 0.5)
+    cooldowns.failed("a", 1.0)
+    assert not cooldowns.is_cooling("a", 1.0)
+
+
+def test_each_further_failure_doubles_the_time_up_to_a_minute() -> None:
+    cooldowns, now, lengths = CoolDowns(), 0.0, []
+    cooldowns.failed("a", now)
+    for _ in range(6):
+        cooldowns.failed("a", now)
+        began = now
+        while cooldowns.is_cooling("a", now):
+            now += 0.5
+        lengths.append(now - began)
+    assert lengths == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
+
+
+def test_failures_during_a_cool_down_do_not_lengthen_it() -> None:
+    cooldowns = CoolDowns()
+    for _ in range(50):
+        cooldowns.failed("a", 0.0)
+    assert not cooldowns.is_cooling("a", FIRST_COOLING_S)
+    cooldowns.failed("a", FIRST_COOLING_S)
+    assert cooldowns.is_cooling("a", FIRST_COOLING_S + 9.9)
+    assert not cooldowns.is_cooling("a", FIRST_COOLING_S + 10.0)
+
+
+def test_a_success_does_not_end_a_cool_down_but_the_row_of_failures() -> None:
+    cooldowns = CoolDowns()
+    cooldowns.failed("a", 0.0)
+    cooldowns.failed("a", 0.0)
+    cooldowns.succeeded("a", 1.0)
+    assert cooldowns.is_cooling("a", 4.9)
+    cooldowns.failed("a", 6.0)
+    assert not cooldowns.is_cooling("a", 6.0)
+    cooldowns.failed("a", 7.0)
+    assert cooldowns.is_cooling("a", 7.0 + FIRST_COOLING_S - 0.1)
+    assert not cooldowns.is_cooling("a", 7.0 + FIRST_COOLING_S)
+
+
+def test_an_endpoint_that_is_dead_for_days_stays_at_a_minute() -> None:
+    cooldowns, now = CoolDowns(), 0.0
+    for _ in range(5000):
+        cooldowns.failed("a", now)
+        now += LONGEST_COOLING_S
+    cooldowns.failed("a", now)
+    assert cooldowns.is_cooling("a", now + LONGEST_COOLING_S - 1.0)
+    assert not cooldowns.is_cooling("a", now + LONGEST_COOLING_S)
+
+
+def test_an_endpoint_that_left_is_forgotten() -> None:
+    cooldowns = CoolDowns()
+    cooldowns.failed("a", 0.0)
+    cooldowns.failed("a", 0.0)
+    cooldowns.forget("a")
+    cooldowns.forget("never known")
+    assert not cooldowns.is_cooling("a", 0.0)
+    cooldowns.failed("a", 0.0)
+    assert not cooldowns.is_cooling("a", 0.0)
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from(["fail", "succeed"]), st.sampled_from("ab"), st.floats(0.0, 70.0)), max_size=60
+)
+
+
+@given(steps)
+def test_all_ways_of_asking_agree_and_no_cool_down_is_longer_than_a_minute(steps: list[tuple[str, str, float]]) -> None:
+    cooldowns, now = CoolDowns(), 0.0
+    for what, key, seconds in steps:
+        now += seconds
+        (cooldowns.failed if what == "fail" else cooldowns.succeeded)(key, now)
+        assert cooldowns.cooling(now) == {name for name in "ab" if cooldowns.is_cooling(name, now)}
+        assert cooldowns.cooling(now + LONGEST_COOLING_S) == frozenset()
+
+
+@pytest.mark.parametrize("key", ["a", "b"])
+def test_a_healthy_endpoint_leaves_no_trace(key: str) -> None:
+    cooldowns = CoolDowns()
+    cooldowns.failed(key, 0.0)
+    cooldowns.failed(key, 0.0)
+    for second in range(1, 10):
+        cooldowns.succeeded(key, float(second))
+    assert vars(cooldowns) == vars(CoolDowns())

@@ -1,0 +1,122 @@
+"""Commands become ext_proc messages."""
+
+import pytest
+
+from epp._pb.core_pb2 import HeaderValueOption
+from epp._pb.ext_proc_pb2 import HeaderMutation, ProcessingResponse
+from epp._pb.processing_mode_pb2 import ProcessingMode
+from epp.core.domain.errors import ResourceExhausted
+from epp.core.protocol.commands import Continue, ExtendTimeout, Mutation, OverrideMode, Phase, SendBody, SendRouting
+from epp.core.protocol.events import BodyMode
+from epp.edge.extproc import codec
+from epp.edge.extproc.refusals import HttpError, to_http
+
+DESTINATION = "x-gateway-destination-endpoint"
+BOTH = "10.0.0.1:8000,10.0.0.2:8000"
+
+
+def parsed(data: bytes) -> ProcessingResponse:
+    return ProcessingResponse.FromString(data)
+
+
+def routing(phase: Phase, body: bytes | memoryview | None = None) -> ProcessingResponse:
+    mutation = Mutation(((DESTINATION, BOTH), ("x-request-id", "caf\xe9")), ("x-secret", "x-other"), True)
+    return parsed(codec.encode_routing(SendRouting(phase, BOTH, mutation, body)))
+
+
+def set_headers(mutation: HeaderMutation) -> dict[str, bytes]:
+    for option in mutation.set_headers:
+        assert option.append_action == HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+        assert not option.HasField("append"), "the deprecated field would contradict append_action"
+        assert not option.header.value, "Envoy refuses a header with both value and raw_value"
+    return {option.header.key: option.header.raw_value for option in mutation.set_headers}
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_continue_answers_its_phase_and_says_nothing_else(phase: Phase) -> None:
+    message = parsed(codec.encode_continue(Continue(phase)))
+    assert message.WhichOneof("response") == phase.value
+    assert [descriptor.name for descriptor, _ in message.ListFields()] == [phase.value]
+    assert getattr(message, phase.value).ByteSize() == 0
+
+
+@pytest.mark.parametrize("phase", [Phase.REQUEST_HEADERS, Phase.REQUEST_BODY])
+def test_routing_has_the_destination_in_header_and_metadata(phase: Phase) -> None:
+    message = routing(phase)
+    assert message.WhichOneof("response") == phase.value
+    common = getattr(message, phase.value).response
+    assert common.clear_route_cache
+    assert set_headers(common.header_mutation) == {DESTINATION: BOTH.encode(), "x-request-id": b"caf\xe9"}
+    assert list(common.header_mutation.remove_headers) == ["x-secret", "x-other"]
+    assert not common.HasField("body_mutation")
+    assert message.dynamic_metadata == {"envoy.lb": {DESTINATION: BOTH}}
+    assert not message.HasField("mode_override")
+
+
+def test_routing_on_trailers_has_only_metadata() -> None:
+    """Headers are on their way by then; Envoy refuses their mutation."""
+    message = routing(Phase.REQUEST_TRAILERS)
+    assert message.WhichOneof("response") == "request_trailers"
+    assert message.request_trailers.ByteSize() == 0
+    assert message.dynamic_metadata == {"envoy.lb": {DESTINATION: BOTH}}
+
+
+@pytest.mark.parametrize("body", [b'{"a":1}', memoryview(b'{"a":1}')], ids=["bytes", "view"])
+def test_routing_may_replace_the_body(body: bytes | memoryview) -> None:
+    assert routing(Phase.REQUEST_BODY, body).request_body.response.body_mutation.body == b'{"a":1}'
+
+
+def test_routing_may_replace_the_body_by_nothing() -> None:
+    mutation = routing(Phase.REQUEST_BODY, b"").request_body.response.body_mutation
+    assert mutation.WhichOneof("mutation") == "body"
+
+
+def test_a_header_value_that_no_header_can_hold_is_replaced() -> None:
+    mutation = Mutation((("x-request-id", "日本"),))
+    message = parsed(codec.encode_routing(SendRouting(Phase.REQUEST_HEADERS, "", mutation)))
+    assert set_headers(message.request_headers.response.header_mutation) == {"x-request-id": b"??"}
+    assert not message.request_headers.response.clear_route_cache
+
+
+@pytest.mark.parametrize("phase", [Phase.REQUEST_BODY, Phase.RESPONSE_BODY])
+@pytest.mark.parametrize("end_of_stream", [True, False])
+@pytest.mark.parametrize("data", [b"", b"piece", memoryview(b"piece")], ids=["empty", "bytes", "view"])
+def test_a_piece_of_a_body(phase: Phase, end_of_stream: bool, data: bytes | memoryview) -> None:
+    message = parsed(codec.encode_body(SendBody(phase, data, end_of_stream)))
+    assert message.WhichOneof("response") == phase.value
+    mutation = getattr(message, phase.value).response.body_mutation
+    assert mutation.WhichOneof("mutation") == "streamed_response"
+    assert mutation.streamed_response.body == bytes(data)
+    assert mutation.streamed_response.end_of_stream is end_of_stream
+
+
+@pytest.mark.parametrize("mode", [BodyMode.STREAMED, BodyMode.BUFFERED])
+def test_an_override_answers_the_response_headers_and_keeps_them_and_the_trailers(mode: BodyMode) -> None:
+    message = parsed(codec.encode_override(OverrideMode(mode)))
+    assert message.WhichOneof("response") == "response_headers"
+    assert int(message.mode_override.response_body_mode) == mode.value
+    assert message.mode_override.response_header_mode == ProcessingMode.SEND
+    assert message.mode_override.response_trailer_mode == ProcessingMode.SEND
+
+
+@pytest.mark.parametrize(("wait_s", "milliseconds"), [(0.001, 1), (31.0, 31_000), (0.25, 250), (119.9999, 119_999)])
+def test_an_extension_answers_no_message(wait_s: float, milliseconds: int) -> None:
+    message = parsed(codec.encode_extension(ExtendTimeout(wait_s)))
+    assert message.WhichOneof("response") is None
+    assert message.override_message_timeout.ToMilliseconds() == milliseconds
+
+
+def test_a_refusal_is_an_immediate_response() -> None:
+    error = to_http(ResourceExhausted("full", retry_after_s=1), "r-1")
+    message = parsed(codec.encode_refusal(error))
+    immediate = message.immediate_response
+    assert immediate.status.code == 429
+    assert immediate.body == error.body
+    assert set_headers(immediate.headers) == {name: value.encode() for name, value in error.headers}
+    assert immediate.details == "endpoint_picker"
+    assert not immediate.HasField("grpc_status")
+
+
+def test_any_status_travels_even_if_our_enum_has_no_name_for_it() -> None:
+    message = parsed(codec.encode_refusal(HttpError(418, (), b"")))
+    assert message.immediate_response.status.code == 418

@@ -1,0 +1,164 @@
+"""Requests that routing holds with a Ticket: granted later, overdue, or withdrawn because the client went."""
+
+import pytest
+
+from epp.core.domain.decision import Decision, Reservation
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.errors import DroppedReason, ResourceExhausted
+from epp.core.domain.request import InferenceRequest
+from epp.core.flow.ticket import Ticket
+from epp.core.protocol.conversation import TIMEOUT_MARGIN_S
+from epp.core.protocol.events import BodyMode
+from epp.core.routing.router import Router
+from tests.support.eventually import eventually
+from tests.support.ext_proc_client import ExtProcClient, Refused
+from tests.support.picker import Picker, serving
+
+BODY = b'{"model":"llama","prompt":"hello"}'
+BUFFERED, DUPLEX = BodyMode.BUFFERED, BodyMode.FULL_DUPLEX_STREAMED
+MODES = pytest.mark.parametrize(
+    "mode", [BUFFERED, DUPLEX, BodyMode.STREAMED, BodyMode.NONE], ids=lambda mode: mode.name
+)
+
+
+class HoldingRouter:
+    """RoutingPort that holds every request until the test says so."""
+
+    def __init__(self, router: Router, wait_s: float) -> None:
+        self._router = router
+        self._wait_s = wait_s
+        self.held: list[tuple[InferenceRequest, Ticket]] = []
+
+    def decide(self, request: InferenceRequest) -> Decision | Ticket:
+        ticket = Ticket(self._wait_s)
+        self.held.append((request, ticket))
+        return ticket
+
+    def grant(self) -> None:
+        """Lets the oldest go."""
+        request, ticket = self.held.pop(0)
+        answer = self._router.decide(request)
+        assert isinstance(answer, Decision)
+        assert ticket.answer(answer)
+
+    def served_elsewhere(self, decision: Decision, reservation: Reservation, destination: str) -> Endpoint | None:
+        return self._router.served_elsewhere(decision, reservation, destination)
+
+    def served_as_picked(self, decision: Decision) -> None:
+        self._router.served_as_picked(decision)
+
+    def release(self, reservation: Reservation) -> bool:
+        return self._router.release(reservation)
+
+
+def holding(wait_s: float = 30.0) -> tuple[Picker, HoldingRouter]:
+    picker = Picker()
+    picker.routing = router = HoldingRouter(picker.router, wait_s)
+    return picker, router
+
+
+@MODES
+async def test_granted_later(mode: BodyMode) -> None:
+    picker, router = holding()
+    async with serving(picker), ExtProcClient(picker.port) as envoy:
+        request = envoy.request(mode)
+        sending = envoy.in_background(request.send(BODY))
+        await eventually(lambda: router.held)
+        assert not sending.done()
+        assert picker.ledger.open_count == 0, "a request that waits takes no place"
+        router.grant()
+        forwarded = await sending
+        assert forwarded.body == BODY
+        assert request.extensions == ([] if mode is DUPLEX else [30.0 + TIMEOUT_MARGIN_S])
+        await request.answered(served=forwarded.destination)
+        request.reset()
+        await picker.at_rest()
+        assert len(picker.metrics.finished) == 1
+
+
+@MODES
+async def test_overdue(mode: BodyMode) -> None:
+    picker, router = holding(wait_s=0.02)
+    async with serving(picker), ExtProcClient(picker.port) as envoy:
+        request = envoy.request(mode)
+        with pytest.raises(Refused) as refused:
+            await request.send(BODY)
+        assert refused.value.status == 503
+        assert refused.value.headers["x-llm-d-request-dropped-reason"] == DroppedReason.TTL_EXPIRED.value
+        assert refused.value.headers["retry-after"] == "1"
+        assert "no endpoint within 0.02 s" in refused.value.error["message"]
+        [(_, ticket)] = router.held
+        assert not ticket.is_open, "whoever holds it must not dispatch it any more"
+        request.reset()
+        await picker.at_rest()
+
+
+@pytest.mark.parametrize("half_closes", [False, True], ids=["reset", "half-close"])
+@MODES
+async def test_withdrawn(mode: BodyMode, half_closes: bool) -> None:
+    picker, router = holding()
+    async with serving(picker), ExtProcClient(picker.port) as envoy:
+        request = envoy.request(mode)
+        await request.begin()
+        if mode in {BUFFERED, DUPLEX}:
+            await request.chunk(BODY, end_of_stream=True)
+        await eventually(lambda: router.held)
+        if half_closes:
+            await request.stream.half_close()
+        else:
+            request.reset()
+        await picker.at_rest()
+        [(_, ticket)] = router.held
+        assert not ticket.is_open
+        assert picker.metrics.routed == []
+        assert picker.metrics.finished == []
+
+
+async def test_refused_while_waiting() -> None:
+    picker, router = holding()
+    async with serving(picker), ExtProcClient(picker.port) as envoy:
+        request = envoy.request(BUFFERED)
+        sending = envoy.in_background(request.send(BODY))
+        await eventually(lambda: router.held)
+        [(_, ticket)] = router.held
+        ticket.answer(ResourceExhausted("evicted", reason=DroppedReason.EVICTED))
+        with pytest.raises(Refused) as refused:
+            await sending
+        assert refused.value.status == 429
+        assert refused.value.headers["x-llm-d-request-dropped-reason"] == "evicted"
+        request.reset()
+        await picker.at_rest()
+
+
+async def test_granted_in_the_order_of_the_router() -> None:
+    picker, router = holding()
+    async with serving(picker), ExtProcClient(picker.port) as envoy:
+        requests = [envoy.request(BUFFERED) for _ in range(5)]
+        sendings = [
+            envoy.in_background(request.send(BODY, headers={"x-request-id": f"r-{number}"}))
+            for number, request in enumerate(requests)
+        ]
+        await eventually(lambda: len(router.held) == 5)
+        router.held.reverse()
+        expected = [request.request_id for request, _ in router.held]
+        for _ in range(5):
+            router.grant()
+        for sending in sendings:
+            await sending
+        assert [decision.request.request_id for decision in picker.metrics.routed] == expected
+        assert picker.ledger.open_count == 5
+
+
+async def test_a_local_reply_of_the_proxy_withdraws_the_ticket_and_the_stream_goes_on() -> None:
+    picker, router = holding()
+    async with serving(picker), ExtProcClient(picker.port) as envoy:
+        request = envoy.request(DUPLEX)
+        await request.begin()
+        await request.chunk(BODY, end_of_stream=True)
+        await eventually(lambda: router.held)
+        await request.answered(504)
+        [(_, ticket)] = router.held
+        assert not ticket.is_open
+        assert picker.budget.held_bytes == len(BODY), "until the stream is over"
+        request.reset()
+        await picker.at_rest()
