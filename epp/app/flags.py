@@ -20,6 +20,7 @@ class FlagType(Enum):
     QUANTITY = "quantity"
     """bytes in Kubernetes' form: 32Mi, 10M, 1048576"""
     CHOICE = "choice"
+    ADDRESS = "IP address"
 
 
 class Group(Enum):
@@ -130,7 +131,7 @@ FLAGS: tuple[Flag, ...] = (
         Group.REQUESTS,
         "look into one of so many response bodies for first-token time and usage, where the proxy allows it; 0: never",
     ),
-    Flag("bind-address", _T.TEXT, EVERY_ADDRESS, Group.LISTENING, "address of the ext_proc and health ports"),
+    Flag("bind-address", _T.ADDRESS, EVERY_ADDRESS, Group.LISTENING, "address of the ext_proc and health ports"),
     Flag("grpc-port", _T.INT, "9002", Group.LISTENING, "ext_proc port; 0 picks a free one"),
     Flag("grpc-health-port", _T.INT, "9003", Group.LISTENING, "gRPC health port, plaintext; 0 picks a free one"),
     Flag("health-checking", _T.BOOL, "false", Group.LISTENING, "serve gRPC health on the ext_proc port too"),
@@ -217,7 +218,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "metrics-bind-address",
-        _T.TEXT,
+        _T.ADDRESS,
         "127.0.0.1",
         Group.SIGNALS,
         "address of that port; other than loopback needs --metrics-token-file",

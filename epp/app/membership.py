@@ -34,20 +34,39 @@ class Membership:
         self._sink = sink
         self._logger = logger
         self._on_change = on_change
+        self._state = ObjectState(None, ())
+        self._is_in_force = True
+        self.problem = ""
+        """why the last state is not wholly written for Envoy; empty when it is"""
 
     def objects_changed(self, state: ObjectState) -> None:
         """Writes, then swaps the snapshot, then scrapes; when the write fails the former state stays in force."""
-        former = self._roster.current.endpoints
+        self._state = state
+        self._is_in_force = False
+        self._advance()
+
+    def retry(self) -> None:
+        """Tries again what could not be written; does nothing when all is written."""
+        if self.problem:
+            self._advance()
+
+    def _advance(self) -> None:
         try:
-            self._write((*former, *state.endpoints))
+            if not self._is_in_force:
+                self._write((*self._roster.current.endpoints, *self._state.endpoints))
+                self._put_in_force(self._state)
+            self._write(self._state.endpoints)
         except EdsError as error:
-            self._logger.error("endpoints not written for Envoy; the former ones stay in force", problem=str(error))
-            return
+            self._not_written(str(error))
+        else:
+            self.problem = ""
+
+    def _put_in_force(self, state: ObjectState) -> None:
+        self._is_in_force = True
         self._roster.objects_changed(state)
         if self._poller is not None:
             self._poller.set_endpoints(state.endpoints)
         self._sink.known_names(_names(state))
-        self._forget_removed(state.endpoints)
         self._logger.info(
             "pool changed",
             pool=state.pool.name if state.pool else None,
@@ -56,11 +75,16 @@ class Membership:
         )
         self._on_change()
 
-    def _forget_removed(self, endpoints: tuple[Endpoint, ...]) -> None:
-        try:
-            self._write(endpoints)
-        except EdsError as error:
-            self._logger.error("removed endpoints stay in Envoy's file for now", problem=str(error))
+    def _not_written(self, problem: str) -> None:
+        if problem == self.problem:
+            return
+        self.problem = problem
+        self._logger.error(
+            "removed endpoints stay in Envoy's file for now"
+            if self._is_in_force
+            else "endpoints not written for Envoy; the former ones stay in force",
+            problem=problem,
+        )
 
     def _write(self, endpoints: tuple[Endpoint, ...]) -> None:
         if self._eds is not None:

@@ -54,6 +54,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     body_priority_max: int
     sample_responses: int
     bind_address: str
+    """an IP address, without brackets"""
     grpc_port: int
     grpc_health_port: int
     health_on_grpc_port: bool
@@ -103,6 +104,8 @@ def parse_flags(given: Mapping[str, str], environment: Mapping[str, str]) -> Ser
 def parse_value(flag: Flag, text: str) -> Value:
     """The value of one flag; raises FlagError."""
     match flag.type:
+        case FlagType.ADDRESS:
+            return _address(flag.name, text)
         case FlagType.INT:
             return _integer(flag.name, text)
         case FlagType.BOOL:
@@ -150,11 +153,6 @@ def _check_together(values: Mapping[str, Value]) -> None:
         raise FlagError("config-text", "give either --config-file or --config-text")
     if values["workers"] != 0:
         raise FlagError("workers", "this version serves from one process; use --workers 0")
-    for name in ("bind-address", "metrics-bind-address"):
-        try:
-            ipaddress.ip_address(str(values[name]).strip("[]"))
-        except ValueError as error:
-            raise FlagError(name, f"{values[name]!r} is not an IP address") from error
     if not values["metrics-token-file"] and not is_loopback(str(values["metrics-bind-address"])):
         raise FlagError(
             "metrics-bind-address",
@@ -169,14 +167,26 @@ def _check_together(values: Mapping[str, Value]) -> None:
         raise FlagError("scrape-cpu-budget", f"{budget} is not a share of one core (over 0, at most 1)")
     if int(values["body-priority-min"]) > int(values["body-priority-max"]):
         raise FlagError("body-priority-min", "is above --body-priority-max")
+    if int(values["sample-responses"]) < 0:
+        raise FlagError("sample-responses", "must not be negative; 0 looks into no response")
+    if not str(values["model-server-metrics-path"]).startswith("/"):
+        raise FlagError("model-server-metrics-path", f"{values['model-server-metrics-path']!r} must begin with /")
     for name in ("max-body-bytes", "max-buffered-bytes"):
         if int(values[name]) <= 0:
             raise FlagError(name, "must be above 0")
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach `address`."""
-    return ipaddress.ip_address(address.strip("[]")).is_loopback
+    """Whether only this machine can reach the IP address."""
+    return ipaddress.ip_address(address).is_loopback
+
+
+def _address(name: str, text: str) -> str:
+    """An IP address in its usual spelling; IPv6 may be written in brackets."""
+    try:
+        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError as error:
+        raise FlagError(name, f"{text!r} is not an IP address") from error
 
 
 def _options(values: Mapping[str, Value], environment: Mapping[str, str], notices: tuple[str, ...]) -> ServeOptions:

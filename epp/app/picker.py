@@ -10,8 +10,9 @@ from random import Random
 import msgspec
 
 from epp.app.configuration import metric_names, page_options
+from epp.app.listening import check_listening, host_of
 from epp.app.membership import Membership
-from epp.app.object_source import ObjectSource, open_object_source, waiting_for
+from epp.app.object_source import open_object_source, waiting_for
 from epp.app.options import ServeOptions
 from epp.app.scrape_results import ScrapeResults
 from epp.core.config.describe import describe
@@ -36,7 +37,7 @@ from epp.edge.extproc.executor import Services, StreamExecutor
 from epp.edge.extproc.grpc_transport import GrpcSettings, GrpcTransport
 from epp.edge.extproc.health import HealthServer, Readiness, health_handler
 from epp.edge.extproc.tls import CertificateSource
-from epp.edge.gateway.eds import EdsFile
+from epp.edge.gateway.eds import EdsError, EdsFile
 from epp.edge.objects.findings import Notice
 from epp.edge.observe.catalogue import Catalogue, OutsideGauges
 from epp.edge.observe.decisions import DecisionLog
@@ -53,6 +54,9 @@ from epp.edge.scrape.poller import Poller, ScrapeProblem
 from epp.edge.scrape.vllm import scan
 
 SELF_CHECK_EVERY_S = 5.0
+RETRY_EVERY_S = 1.0
+"""what could not be written for Envoy is tried again"""
+MOST_PROBLEMS_NAMED = 3
 FINISH_GRACE_S = 2.0
 """after the drain time-out: how long streams may take to end by themselves"""
 
@@ -89,10 +93,18 @@ class PickerProcess:
         self._readiness = Readiness()
         router = Router(self._roster, scheduler, routing_policy(options, config), clock)
         self._transport = self._make_transport(router, clock)
-        self._health = HealthServer(options.bind_address, options.grpc_health_port, self._readiness)
+        self._health = HealthServer(host_of(options.bind_address), options.grpc_health_port, self._readiness)
         self._poller = self._make_poller(config)
         self._eds = EdsFile(options.envoy_eds) if options.envoy_eds else None
-        self._source = self._make_source()
+        self._membership = Membership(
+            roster=self._roster,
+            poller=self._poller,
+            eds=self._eds,
+            sink=self._sink,
+            logger=self._logger,
+            on_change=self._note_readiness,
+        )
+        self._source = open_object_source(options, config, self._membership, self._object_problem, self._object_notice)
         self._self_check = SelfCheck(self._observe, get_logger("self-check"))
         self._admin = self._make_admin(policy, clock)
 
@@ -103,12 +115,12 @@ class PickerProcess:
 
     async def start(self) -> None:
         """Reads the objects once and binds every port; raises PickerError when something cannot be had."""
-        if self._eds is not None:
-            self._eds.write(())
+        self._make_endpoint_file()
         self._source.poll_once()
-        await self._bind("grpc-health-port", self._health.start)
-        await self._admin.start()
-        await self._bind("grpc-port", self._transport.start)
+        options = self._options
+        await _bind("grpc-health-port", options.bind_address, options.grpc_health_port, self._health.start)
+        await _bind("metrics-port", options.metrics_bind_address, options.metrics_port, self._admin.start)
+        await _bind("grpc-port", options.bind_address, options.grpc_port, self._transport.start)
         self._note_readiness()
 
     async def run(self) -> None:
@@ -118,6 +130,7 @@ class PickerProcess:
             if self._poller is not None:
                 group.create_task(self._poller.run())
             group.create_task(self._check_regularly())
+            group.create_task(self._retry_regularly())
 
     async def drain(self, interrupted: asyncio.Event) -> None:
         """Not ready, but serving, until the drain time-out or `interrupted`; then streams come to an end."""
@@ -129,20 +142,29 @@ class PickerProcess:
         await self._transport.drain(FINISH_GRACE_S)
 
     async def stop(self) -> None:
-        """Closes what is left."""
+        """Closes what is left, whether or not everything was started."""
+        await self._transport.drain(0.0)
         await self._admin.stop()
         await self._health.stop()
 
-    async def _bind(self, flag: str, start: Callable[[], Awaitable[None]]) -> None:
+    def _make_endpoint_file(self) -> None:
+        """Envoy does not start without the file. One of a former run stays until the pool is known again."""
+        if self._eds is None or self._eds.path.exists():
+            return
         try:
-            await start()
-        except RuntimeError as error:
-            raise InvalidInput(f"--{flag}", f"cannot listen: {error}") from error
+            self._eds.write(())
+        except EdsError as error:
+            raise InvalidInput("--envoy-eds", str(error)) from error
 
     async def _check_regularly(self) -> None:
         while True:
             await asyncio.sleep(SELF_CHECK_EVERY_S)
             self._self_check.run()
+
+    async def _retry_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_EVERY_S)
+            self._membership.retry()
 
     def _make_transport(self, router: Router, clock: Callable[[], float]) -> GrpcTransport:
         options = self._options
@@ -171,7 +193,7 @@ class PickerProcess:
                 on_problem=lambda problem: self._logger.warning("certificate not taken over", problem=str(problem)),
             ).credentials()
         settings = GrpcSettings(
-            address=options.bind_address,
+            address=host_of(options.bind_address),
             port=options.grpc_port,
             max_message_bytes=options.max_body_bytes,
             credentials=credentials,
@@ -194,17 +216,6 @@ class PickerProcess:
             budget=ScrapeBudget(floor_s=interval_s, cores=self._options.scrape_cpu_budget),
         )
 
-    def _make_source(self) -> ObjectSource:
-        membership = Membership(
-            roster=self._roster,
-            poller=self._poller,
-            eds=self._eds,
-            sink=self._sink,
-            logger=self._logger,
-            on_change=self._note_readiness,
-        )
-        return open_object_source(self._options, self._config, membership, self._object_problem, self._object_notice)
-
     def _make_admin(self, policy: Policy, clock: Callable[[], float]) -> AdminServer:
         options = self._options
         pool = PoolReader(self._roster, self._ledger, self._roster.cooldowns, clock)
@@ -218,7 +229,7 @@ class PickerProcess:
                 prefix_index_blocks=lambda: sum(producer.index_blocks for producer in producers),
                 streams_open=lambda: self._transport.open_streams,
                 buffered_bytes=lambda: self._budget.held_bytes,
-                object_problems=lambda: len(self._source.problems),
+                object_problems=self._count_problems,
             ),
         )
         pages = AdminPages(
@@ -242,7 +253,7 @@ class PickerProcess:
             pool=pool.read(),
             totals=self._sink.totals(),
             streams_open=self._transport.open_streams,
-            object_problems=len(self._source.problems),
+            object_problems=self._count_problems(),
         )
 
     def _is_busy(self, endpoint: Endpoint) -> bool:
@@ -255,7 +266,13 @@ class PickerProcess:
     def _unready_reason(self) -> str:
         if self._readiness.is_stopping:
             return "shutting down"
-        return "" if self._roster.current.pool else waiting_for(self._options, self._config)
+        if self._roster.current.pool is not None:
+            return ""
+        problems = [self._membership.problem, *map(str, self._source.problems)]
+        return "; ".join(filter(None, (waiting_for(self._options, self._config), *problems[:MOST_PROBLEMS_NAMED])))
+
+    def _count_problems(self) -> int:
+        return len(self._source.problems) + bool(self._membership.problem)
 
     def _scrape_problem(self, problem: ScrapeProblem) -> None:
         self._problems.warning(f"scrape {problem.endpoint.key}", "no metrics", problem=str(problem))
@@ -265,6 +282,14 @@ class PickerProcess:
 
     def _object_problem(self, problem: InvalidInput) -> None:
         self._logger.warning("object not taken over", problem=str(problem))
+
+
+async def _bind(flag: str, address: str, port: int, start: Callable[[], Awaitable[None]]) -> None:
+    check_listening(flag, address, port)
+    try:
+        await start()
+    except RuntimeError as error:
+        raise InvalidInput(f"--{flag}", f"cannot listen on {address} port {port}: {error}") from error
 
 
 def routing_policy(options: ServeOptions, config: PickerConfig) -> RoutingPolicy:

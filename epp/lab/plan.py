@@ -17,6 +17,8 @@ class StackPlan(msgspec.Struct, frozen=True):
     """Names and defaults are those of the GKE Inference Gateway tutorial."""
 
     pods: int = 4
+    network: str = "127.0.0"
+    """first three numbers of the pods' addresses"""
     body_mode: Literal["buffered", "full-duplex"] = "buffered"
     failure_mode: Literal["open", "close"] = "open"
     secure: bool = False
@@ -34,7 +36,7 @@ class StackPlan(msgspec.Struct, frozen=True):
     @property
     def hosts(self) -> tuple[str, ...]:
         """One loopback address per pod."""
-        return tuple(f"127.0.0.{FIRST_HOST + index}" for index in range(self.pods))
+        return tuple(f"{self.network}.{FIRST_HOST + index}" for index in range(self.pods))
 
 
 def free_port(hosts: tuple[str, ...], wanted: int = USUAL_PORT) -> int:

@@ -6,7 +6,7 @@ from typing import Self
 
 import msgspec
 
-from epp.lab.child_process import ChildProcess
+from epp.lab.child_process import ChildError, ChildProcess
 from epp.lab.envoy_config import EnvoyOptions, PickerTls, SocketAddress, envoy_config
 from epp.lab.envoy_process import EnvoyProcess
 from epp.lab.fake_vllm.process import ReadyPod
@@ -14,6 +14,7 @@ from epp.lab.plan import ADAPTERS, BASE_MODEL, StackPlan, free_port
 from epp.lab.pool_files import write_pool
 
 LOOPBACK = "127.0.0.1"
+START_ATTEMPTS = 3
 
 
 class ReadyPods(msgspec.Struct, frozen=True):
@@ -88,16 +89,26 @@ class LocalStack:
         self.picker = await self.picker_process.start(ReadyPicker)
 
     async def _start_pods(self) -> None:
-        port = free_port(self.plan.hosts)
+        for attempt in range(START_ATTEMPTS):
+            pods = ChildProcess("pods", self._pod_arguments(free_port(self.plan.hosts)), self.directory)
+            try:
+                self.pods = (await pods.start(ReadyPods)).pods
+            except ChildError:  # another stack may have taken the port since it was found free
+                if attempt + 1 == START_ATTEMPTS:
+                    raise
+            else:
+                self.pods_process = pods
+                break
+        write_pool(self.objects, self.pods)
+
+    def _pod_arguments(self, port: int) -> list[str]:
         arguments = ["fake-vllm", "--model", BASE_MODEL, "--name", "vllm", "--port", str(port)]
         arguments += ["--max-loras", str(self.plan.max_loras), "--speed", str(self.plan.speed)]
         for host in self.plan.hosts:
             arguments += ["--host", host]
         for adapter in ADAPTERS:
             arguments += ["--lora-modules", f"{adapter}=/adapters/{adapter}"]
-        self.pods_process = ChildProcess("pods", [*arguments, *self.plan.pod_flags], self.directory)
-        self.pods = (await self.pods_process.start(ReadyPods)).pods
-        write_pool(self.objects, self.pods)
+        return [*arguments, *self.plan.pod_flags]
 
     def _picker_arguments(self, former: ReadyPicker | None) -> list[str]:
         ports = former or ReadyPicker(0, 0, 0)

@@ -54,7 +54,7 @@ async def test_a_pod_that_is_not_ready_any_more_gets_nothing_and_comes_back(stac
 async def test_a_file_with_a_mistake_keeps_the_last_good_state(stack: LiveStack) -> None:
     pods = stack.local.objects / "pods.yaml"
     good = pods.read_text()
-    pods.write_text(good.replace("podIP: 127.0.0.11", "podIP: not-an-address"))
+    pods.write_text(good.replace("podIP: 127.", "podIP: x127.", 1))
 
     async def reported() -> bool:
         return await stack.pages.metric("epp_object_problems") > 0

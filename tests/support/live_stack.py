@@ -10,6 +10,7 @@
 import asyncio
 import io
 import itertools
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -139,9 +140,19 @@ class LiveStack:
         assert await self.pages.metric("epp_buffered_bytes") == 0
 
 
+_STACKS = itertools.count()
+
+
+def _own_network() -> str:
+    """Loopback addresses that no other stack of this or another test process uses."""
+    process = os.getpid()
+    return f"127.{20 + process % 200}.{(process // 200 + 10 * next(_STACKS)) % 250}"
+
+
 @asynccontextmanager
 async def live_stack(plan: StackPlan) -> AsyncIterator[LiveStack]:
     """Starts everything, ends everything."""
+    plan = msgspec.structs.replace(plan, network=_own_network())
     async with (
         LocalStack(plan) as stack,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,

@@ -21,6 +21,7 @@ class _Collector(logging.Handler):
 @contextmanager
 def no_lost_errors() -> Iterator[None]:
     """Fails in the end with every error that asyncio or gRPC logged meanwhile; needs a running loop."""
+    gc.freeze()  # what was there before needs no look, which makes the collection below cheap
     lost: list[str] = []
     collector = _Collector(lost)
     asyncio.get_running_loop().set_exception_handler(None)
@@ -30,6 +31,7 @@ def no_lost_errors() -> Iterator[None]:
         yield
         gc.collect()  # a task's exception is reported when the task is collected
     finally:
+        gc.unfreeze()
         for name in LOGGERS:
             logging.getLogger(name).removeHandler(collector)
     assert not lost, "\n".join(lost)

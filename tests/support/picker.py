@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
-from epp.core.domain.decision import Decision
+from epp.core.domain.decision import Decision, Reservation
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import Refusal
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.ports import ObjectState, RequestReport
 from epp.core.domain.request import InferenceRequest
+from epp.core.flow.ticket import Ticket
 from epp.core.protocol.request_side import ConversationSettings
 from epp.core.routing.router import Router, RoutingPolicy
 from epp.core.scheduling.pickers.max_score import MaxScorePicker
@@ -168,6 +169,43 @@ class Picker:
             for endpoint, slot in zip(self.endpoints, self.roster.current.slots, strict=True)
         }
         return {destination: count for destination, count in counts.items() if count}
+
+
+class HoldingRouter:
+    """RoutingPort that holds every request until the test says so."""
+
+    def __init__(self, router: Router, wait_s: float) -> None:
+        self._router = router
+        self._wait_s = wait_s
+        self.held: list[tuple[InferenceRequest, Ticket]] = []
+
+    def decide(self, request: InferenceRequest) -> Decision | Ticket:
+        ticket = Ticket(self._wait_s)
+        self.held.append((request, ticket))
+        return ticket
+
+    def grant(self) -> None:
+        """Lets the oldest go."""
+        request, ticket = self.held.pop(0)
+        answer = self._router.decide(request)
+        assert isinstance(answer, Decision)
+        assert ticket.answer(answer)
+
+    def served_elsewhere(self, decision: Decision, reservation: Reservation, destination: str) -> Endpoint | None:
+        return self._router.served_elsewhere(decision, reservation, destination)
+
+    def served_as_picked(self, decision: Decision) -> None:
+        self._router.served_as_picked(decision)
+
+    def release(self, reservation: Reservation) -> bool:
+        return self._router.release(reservation)
+
+
+def holding(wait_s: float = 30.0) -> tuple[Picker, HoldingRouter]:
+    """A picker whose requests wait, at most so long."""
+    picker = Picker()
+    picker.routing = router = HoldingRouter(picker.router, wait_s)
+    return picker, router
 
 
 @asynccontextmanager

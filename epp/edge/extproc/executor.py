@@ -98,8 +98,7 @@ class StreamExecutor:
             self._receive(event)
             self._account()
         except Exception as error:  # noqa: BLE001  a fault of ours must not lose the request: Envoy goes on without us
-            self._services.faults.fault("unexpected error in a request", self._request_id, error)
-            self._stream.fail(grpc.StatusCode.INTERNAL, "endpoint picker fault; see its log")
+            self._fault(error)
 
     def drain(self) -> None:
         """The server is stopping (StreamHandler): a begun answer goes on without us, a waiting request is refused."""
@@ -200,8 +199,15 @@ class StreamExecutor:
 
     def _ticket_answered(self, answer: Answer) -> None:
         self._drop_deadline()
-        self._answered(answer)
-        self._account()
+        try:
+            self._answered(answer)
+            self._account()
+        except Exception as error:  # noqa: BLE001  who grants tickets must not suffer for one stream
+            self._fault(error)
+
+    def _fault(self, error: Exception) -> None:
+        self._services.faults.fault("unexpected error in a request", self._request_id, error)
+        self._stream.fail(grpc.StatusCode.INTERNAL, "endpoint picker fault; see its log")
 
     def _answered(self, answer: Answer) -> None:
         services = self._services

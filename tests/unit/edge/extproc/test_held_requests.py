@@ -2,59 +2,18 @@
 
 import pytest
 
-from epp.core.domain.decision import Decision, Reservation
-from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import DroppedReason, ResourceExhausted
-from epp.core.domain.request import InferenceRequest
-from epp.core.flow.ticket import Ticket
 from epp.core.protocol.conversation import TIMEOUT_MARGIN_S
 from epp.core.protocol.events import BodyMode
-from epp.core.routing.router import Router
 from tests.support.eventually import eventually
 from tests.support.ext_proc_client import ExtProcClient, Refused
-from tests.support.picker import Picker, serving
+from tests.support.picker import holding, serving
 
 BODY = b'{"model":"llama","prompt":"hello"}'
 BUFFERED, DUPLEX = BodyMode.BUFFERED, BodyMode.FULL_DUPLEX_STREAMED
 MODES = pytest.mark.parametrize(
     "mode", [BUFFERED, DUPLEX, BodyMode.STREAMED, BodyMode.NONE], ids=lambda mode: mode.name
 )
-
-
-class HoldingRouter:
-    """RoutingPort that holds every request until the test says so."""
-
-    def __init__(self, router: Router, wait_s: float) -> None:
-        self._router = router
-        self._wait_s = wait_s
-        self.held: list[tuple[InferenceRequest, Ticket]] = []
-
-    def decide(self, request: InferenceRequest) -> Decision | Ticket:
-        ticket = Ticket(self._wait_s)
-        self.held.append((request, ticket))
-        return ticket
-
-    def grant(self) -> None:
-        """Lets the oldest go."""
-        request, ticket = self.held.pop(0)
-        answer = self._router.decide(request)
-        assert isinstance(answer, Decision)
-        assert ticket.answer(answer)
-
-    def served_elsewhere(self, decision: Decision, reservation: Reservation, destination: str) -> Endpoint | None:
-        return self._router.served_elsewhere(decision, reservation, destination)
-
-    def served_as_picked(self, decision: Decision) -> None:
-        self._router.served_as_picked(decision)
-
-    def release(self, reservation: Reservation) -> bool:
-        return self._router.release(reservation)
-
-
-def holding(wait_s: float = 30.0) -> tuple[Picker, HoldingRouter]:
-    picker = Picker()
-    picker.routing = router = HoldingRouter(picker.router, wait_s)
-    return picker, router
 
 
 @MODES
