@@ -56,7 +56,12 @@ def _compatibility(name: str, type_: FlagType, default: str, why: str) -> Flag:
 
 _T = FlagType
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  proxies of other hosts ask this port; the reference listens like that
-_METRIC_NAME = "deprecated in the reference; its place is engineConfigs of core-metrics-extractor"
+
+
+def _metric(name: str, default: str, what: str) -> Flag:
+    place = "deprecated in the reference; its place is engineConfigs of core-metrics-extractor"
+    return Flag(name, _T.TEXT, default, Group.METRICS, f"metric of the {what} ({place})")
+
 
 FLAGS: tuple[Flag, ...] = (
     Flag(
@@ -141,6 +146,14 @@ FLAGS: tuple[Flag, ...] = (
     Flag("cert-path", _T.TEXT, "", Group.LISTENING, "directory with tls.crt and tls.key"),
     Flag("enable-cert-reload", _T.BOOL, "true", Group.LISTENING, "follow changes of the certificate files"),
     Flag(
+        "tls-min-version",
+        _T.CHOICE,
+        "VersionTLS12",
+        Group.LISTENING,
+        "oldest TLS version",
+        ("VersionTLS12",),
+    ),
+    Flag(
         "refresh-metrics-interval", _T.DURATION, "50ms", Group.METRICS, "shortest time between two scrapes of one pod"
     ),
     Flag(
@@ -174,41 +187,11 @@ FLAGS: tuple[Flag, ...] = (
         Group.METRICS,
         "do not verify the pods' certificates",
     ),
-    Flag(
-        "total-queued-requests-metric",
-        _T.TEXT,
-        "vllm:num_requests_waiting",
-        Group.METRICS,
-        f"metric of the queue ({_METRIC_NAME})",
-    ),
-    Flag(
-        "total-running-requests-metric",
-        _T.TEXT,
-        "vllm:num_requests_running",
-        Group.METRICS,
-        f"metric of the batch ({_METRIC_NAME})",
-    ),
-    Flag(
-        "kv-cache-usage-percentage-metric",
-        _T.TEXT,
-        "vllm:kv_cache_usage_perc",
-        Group.METRICS,
-        f"metric of the KV cache ({_METRIC_NAME})",
-    ),
-    Flag(
-        "lora-info-metric",
-        _T.TEXT,
-        "vllm:lora_requests_info",
-        Group.METRICS,
-        f"metric of the adapters ({_METRIC_NAME})",
-    ),
-    Flag(
-        "cache-info-metric",
-        _T.TEXT,
-        "vllm:cache_config_info",
-        Group.METRICS,
-        f"metric of the block size ({_METRIC_NAME})",
-    ),
+    _metric("total-queued-requests-metric", "vllm:num_requests_waiting", "queue"),
+    _metric("total-running-requests-metric", "vllm:num_requests_running", "batch"),
+    _metric("kv-cache-usage-percentage-metric", "vllm:kv_cache_usage_perc", "KV cache"),
+    _metric("lora-info-metric", "vllm:lora_requests_info", "adapters"),
+    _metric("cache-info-metric", "vllm:cache_config_info", "block size"),
     Flag(
         "metrics-port",
         _T.INT,
@@ -295,3 +278,12 @@ CLUSTER_ONLY: dict[str, str] = {
     "endpoint-target-ports": "it belongs to --endpoint-selector",
 }
 """flags of the reference that need a cluster: refused with the reason"""
+
+UNSUPPORTED: dict[str, str] = {
+    "tls-cipher-suites": "the ciphers are gRPC's own choice among the strong ones of TLS 1.2 and 1.3",
+    "metrics-cert-dir": "the metrics port speaks plain HTTP; keep it on loopback, or give it a --metrics-token-file",
+    "metrics-client-ca-file": "the metrics port asks for no client certificate; use --metrics-token-file",
+}
+"""flags of the reference whose promise this version cannot keep: refused with the reason"""
+
+REFUSED = CLUSTER_ONLY | UNSUPPORTED

@@ -1,9 +1,10 @@
-"""Whether an address can be listened on, said in words of ours before a library says it in its own."""
+"""Listening: says in words of ours why an address cannot be had, before a library says it in its own."""
 
 import errno
 import ipaddress
 import os
 import socket
+from collections.abc import Awaitable, Callable
 
 from epp.core.domain.errors import InvalidInput
 
@@ -12,6 +13,15 @@ WHAT_TO_DO = {
     errno.EADDRNOTAVAIL: "this machine does not have that address",
     errno.EACCES: "ports below 1024 need a privilege; choose another port",
 }
+
+
+async def bind(flag: str, address: str, port: int, start: Callable[[], Awaitable[None]]) -> None:
+    """Starts a server that listens on (IP address, port); raises InvalidInput naming `flag` when it cannot."""
+    check_listening(flag, address, port)
+    try:
+        await start()
+    except RuntimeError as error:
+        raise InvalidInput(f"--{flag}", f"cannot listen on {address} port {port}: {error}") from error
 
 
 def check_listening(flag: str, address: str, port: int) -> None:

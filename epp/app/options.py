@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from epp.app.flags import CLUSTER_ONLY, FLAGS, Flag, FlagType
+from epp.app.flags import FLAGS, REFUSED, Flag, FlagType
 from epp.core.config.durations import parse_duration
 from epp.core.config.quantities import parse_quantity
 from epp.core.domain.errors import PickerError
@@ -89,8 +89,8 @@ def parse_flags(given: Mapping[str, str], environment: Mapping[str, str]) -> Ser
     """Checks flags as they were written (name without dashes to text); raises FlagError."""
     notices = []
     for name in given:
-        if name in CLUSTER_ONLY and not _means_false(given[name]):
-            raise FlagError(name, CLUSTER_ONLY[name])
+        if name in REFUSED and not _means_false(given[name]):
+            raise FlagError(name, REFUSED[name])
     values: dict[str, Value] = {}
     for flag in FLAGS:
         text = given.get(flag.name)
@@ -145,7 +145,7 @@ def _boolean(name: str, text: str) -> bool:
 
 
 def _means_false(text: str) -> bool:
-    return text.lower() in FALSE_WORDS
+    return not text or text.lower() in FALSE_WORDS
 
 
 def _check_together(values: Mapping[str, Value]) -> None:

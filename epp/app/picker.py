@@ -4,13 +4,13 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from random import Random
 
 import msgspec
 
 from epp.app.configuration import metric_names, page_options
-from epp.app.listening import check_listening, host_of
+from epp.app.listening import bind, host_of
 from epp.app.membership import Membership
 from epp.app.object_source import open_object_source, waiting_for
 from epp.app.options import ServeOptions
@@ -118,9 +118,9 @@ class PickerProcess:
         self._make_endpoint_file()
         self._source.poll_once()
         options = self._options
-        await _bind("grpc-health-port", options.bind_address, options.grpc_health_port, self._health.start)
-        await _bind("metrics-port", options.metrics_bind_address, options.metrics_port, self._admin.start)
-        await _bind("grpc-port", options.bind_address, options.grpc_port, self._transport.start)
+        await bind("grpc-health-port", options.bind_address, options.grpc_health_port, self._health.start)
+        await bind("metrics-port", options.metrics_bind_address, options.metrics_port, self._admin.start)
+        await bind("grpc-port", options.bind_address, options.grpc_port, self._transport.start)
         self._note_readiness()
 
     async def run(self) -> None:
@@ -282,14 +282,6 @@ class PickerProcess:
 
     def _object_problem(self, problem: InvalidInput) -> None:
         self._logger.warning("object not taken over", problem=str(problem))
-
-
-async def _bind(flag: str, address: str, port: int, start: Callable[[], Awaitable[None]]) -> None:
-    check_listening(flag, address, port)
-    try:
-        await start()
-    except RuntimeError as error:
-        raise InvalidInput(f"--{flag}", f"cannot listen on {address} port {port}: {error}") from error
 
 
 def routing_policy(options: ServeOptions, config: PickerConfig) -> RoutingPolicy:

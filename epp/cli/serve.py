@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from epp.app.flags import CLUSTER_ONLY, FLAGS, Flag, FlagType, Group
+from epp.app.flags import FLAGS, REFUSED, Flag, FlagType, Group
 from epp.core.domain.errors import PickerError
 
 HELP = """The endpoint picker: answers Envoy over ext_proc.
@@ -32,7 +32,7 @@ class ServeCommand(click.Command):
         for group in Group:
             rows = [_row(flag) for flag in FLAGS if flag.group is group]
             if group is Group.COMPATIBILITY:
-                rows += [(f"--{name}", f"refused: {reason}") for name, reason in CLUSTER_ONLY.items()]
+                rows += [(f"--{name}", f"refused: {reason}") for name, reason in REFUSED.items()]
             with formatter.section(group.value):
                 formatter.write_dl(rows)
         with formatter.section("Other"):
@@ -62,7 +62,7 @@ def _option(name: str, type_: FlagType, short: str = "") -> click.Option:
     return click.Option(declarations, default=None)
 
 
-_NAMES = {flag.name for flag in FLAGS} | set(CLUSTER_ONLY)
+_NAMES = {flag.name for flag in FLAGS} | set(REFUSED)
 
 
 def _run(**given: str | None) -> None:
@@ -83,7 +83,7 @@ def _run(**given: str | None) -> None:
 
 def _parameters() -> Sequence[click.Parameter]:
     own = [_option(flag.name, flag.type, flag.short) for flag in FLAGS]
-    return [*own, *(_option(name, FlagType.BOOL) for name in CLUSTER_ONLY)]
+    return [*own, *(_option(name, FlagType.BOOL) for name in REFUSED)]
 
 
 command = ServeCommand(

@@ -30,6 +30,8 @@ class StackPlan(msgspec.Struct, frozen=True):
     speed: float = 1.0
     """divides every duration of the fake pods"""
     max_loras: int = 2
+    kv_blocks: int = 2000
+    """small enough that the sample traffic shows in the KV column"""
     picker_flags: tuple[str, ...] = ()
     pod_flags: tuple[str, ...] = ()
 

@@ -104,6 +104,7 @@ class LocalStack:
     def _pod_arguments(self, port: int) -> list[str]:
         arguments = ["fake-vllm", "--model", BASE_MODEL, "--name", "vllm", "--port", str(port)]
         arguments += ["--max-loras", str(self.plan.max_loras), "--speed", str(self.plan.speed)]
+        arguments += ["--num-gpu-blocks", str(self.plan.kv_blocks)]
         for host in self.plan.hosts:
             arguments += ["--host", host]
         for adapter in ADAPTERS:

@@ -231,6 +231,24 @@ def test_what_cannot_be_read_stays_known_and_is_reported(tmp_path: Path, monkeyp
     assert (read(changes, tmp_path), changes.problems) == ({"b.yaml": "2"}, ())
 
 
+def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("old")
+    looking = watch(tmp_path)
+    real_open = Path.open
+
+    def interrupted(self: Path, mode: str) -> object:
+        monkeypatch.setattr(Path, "open", real_open)
+        overwrite(file, "half of the n")
+        return real_open(self, mode)
+
+    monkeypatch.setattr(Path, "open", interrupted)
+    assert looking.look().changed == {}
+    overwrite(file, "new")
+    assert looking.look().changed == {}
+    assert read(looking.look(), tmp_path) == {"a.yaml": "new"}
+
+
 class WatchMachine(RuleBasedStateMachine):
     """After two quiet looks the watcher has told exactly what is on disk, whatever happened before."""
 
