@@ -102,7 +102,9 @@ def _answer_tokens(_: click.Context, __: click.Parameter, text: str) -> tuple[in
         raise click.BadParameter(f"{text!r} is not SHORTEST:LONGEST, two whole numbers") from error
 
 
-@click.command("fake-vllm", epilog=_EPILOG, context_settings={"show_default": True})
+@click.command(
+    "fake-vllm", epilog=_EPILOG, context_settings={"show_default": True, "help_option_names": ["-h", "--help"]}
+)
 @click.option("--host", "hosts", multiple=True, default=("127.0.0.1",), help="Address to listen on; one pod for each.")
 @click.option("--port", default=8000, help="Port of every pod; 0 takes free ones.")
 @click.option("--name", default="fake-vllm", help="Pods are called NAME-0, NAME-1, ...")

@@ -19,6 +19,8 @@ Examples:
   epp serve --config-text "$(cat picker.yaml)"   endpoints from a file-discovery plugin, no Kubernetes objects
 """
 
+REFUSED_TITLE = "Flags of the reference that are refused"
+
 
 class ServeCommand(click.Command):
     """Understands Go's spellings (`-pool-name x`, `--secure-serving`, `--secure-serving=false`); help by group."""
@@ -30,11 +32,10 @@ class ServeCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """One section per group."""
         for group in Group:
-            rows = [_row(flag) for flag in FLAGS if flag.group is group]
-            if group is Group.COMPATIBILITY:
-                rows += [(f"--{name}", f"refused: {reason}") for name, reason in REFUSED.items()]
             with formatter.section(group.value):
-                formatter.write_dl(rows)
+                formatter.write_dl([_row(flag) for flag in FLAGS if flag.group is group])
+        with formatter.section(REFUSED_TITLE):
+            formatter.write_dl([(f"--{name}", reason) for name, reason in REFUSED.items()])
         with formatter.section("Other"):
             formatter.write_dl([("-h, --help", "show this text and exit")])
 

@@ -34,7 +34,7 @@ class ChildError(Exception):
 
 def bound_to_parent(command: Sequence[str]) -> list[str]:
     """`command`, wrapped so that the kernel kills it when this process dies; its first word is an absolute path."""
-    return [sys.executable, "-c", DIE_WITH_PARENT, str(os.getpid()), *command]
+    return [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command]
 
 
 class ChildProcess:

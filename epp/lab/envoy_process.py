@@ -13,9 +13,7 @@ end of its log), EnvoyAdminError (the admin interface refused a question).
 
 import asyncio
 import importlib.metadata
-import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Self
@@ -24,6 +22,7 @@ from urllib.parse import quote
 import aiohttp
 import yaml
 
+from epp.lab.child_process import bound_to_parent
 from epp.lab.envoy_config import Config
 from epp.lab.envoy_stats import ClusterStatus, decode_clusters, decode_listeners, decode_stats
 
@@ -31,15 +30,6 @@ _POLL_S = 0.02
 _LOG_TAIL_LINES = 20
 _LOG = "envoy.log"
 _ADMIN_ADDRESS = "admin-address"
-# Runs between fork and exec in a process of its own, because a preexec_fn is unsafe once there are threads.
-_DIE_WITH_PARENT = """
-import ctypes, os, signal, sys
-PR_SET_PDEATHSIG = 1
-ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-if os.getppid() != int(sys.argv[1]):
-    os._exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class EnvoyError(Exception):
@@ -203,10 +193,11 @@ class EnvoyProcess:
         envoy += ["--admin-address-path", str(directory / _ADMIN_ADDRESS)]
         with (directory / _LOG).open("wb") as log:
             return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *envoy),
+                *bound_to_parent(envoy),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # Ctrl-C is for us: we end it when nobody needs it any more
             )
 
     async def _until_ready(self, admin_address: Path) -> None:

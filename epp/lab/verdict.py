@@ -64,8 +64,8 @@ def judge(evidence: Evidence) -> Verdict:
             bypassed += 1
         else:
             picks[answer.served_by] += 1
-        if told and answer.served_by not in ("", told):
-            problems.append(f"{answer.request.request_id}: picked {told}, served by {answer.served_by}")
+        if told and answer.served_by != told and (answer.is_ok or answer.served_by):
+            problems.append(f"{answer.request.request_id}: picked {told}, served by {answer.served_by or 'nobody knows'}")
     if not evidence.picker_died:
         if bypassed:
             problems.append(f"{bypassed} requests were answered without a decision")

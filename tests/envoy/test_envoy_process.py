@@ -157,10 +157,12 @@ async def until_refused(port: int) -> None:
     while True:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            await writer.wait_closed()
         except ConnectionRefusedError:
             return
-        writer.close()
-        await writer.wait_closed()
+        except ConnectionResetError:
+            continue  # it was waiting to be accepted when the listener closed
 
 
 async def test_drain_says_when_answers_still_run(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ async def test_without_picker_a_dead_endpoint_costs_no_request(stack: EnvoyStack
 async def test_a_model_server_that_answers_5xx_is_not_ejected(stack: EnvoyStack) -> None:
     answers = [await stack.post(path="/fail") for _ in range(20)]
     assert [answer.status for answer in answers] == [503] * 20
-    assert len(stack.backends[0].requests) == 20, "a 5xx of a model server is not retried"
+    assert sum(len(backend.requests) for backend in stack.backends) == 20, "a 5xx of a model server is not retried"
     [pool] = [cluster for cluster in await stack.envoy.clusters() if cluster.name == "pool"]
     assert [host.address for host in pool.hosts if host.ejected] == []
 
@@ -131,3 +131,21 @@ async def test_a_silent_picker_is_given_up_after_2_s_and_one_that_asks_for_time_
     assert not held.done(), "it asked for 60 s"
     may_answer.set()
     assert (await held).served_by == stack.address_of(2)
+
+
+async def test_time_is_granted_once_per_message_and_up_to_120_s(stack: EnvoyStack) -> None:
+    async def script(conversation: Conversation) -> AsyncIterator[ProcessingResponse]:
+        async for message in conversation:
+            asked_for = {"request_headers": (120, 60), "request_body": (121, 60)}.get(kind_of(message), ())
+            for seconds in asked_for:
+                more_time = ProcessingResponse()
+                more_time.override_message_timeout.FromSeconds(seconds)
+                yield more_time
+            yield go_on(message)
+
+    before = await stack.envoy.stats(r"ext_proc\.override_message_timeout")
+    stack.picker.script = script
+    assert (await stack.post()).status == 200
+    after = await stack.envoy.stats(r"ext_proc\.override_message_timeout")
+    counted = {name.rpartition("_")[2]: after[name] - before[name] for name in after}
+    assert counted == {"received": 2, "ignored": 2}, "granted: 120 for the headers, 60 for the body"

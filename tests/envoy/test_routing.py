@@ -2,12 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from epp._pb.ext_proc_pb2 import ProcessingResponse
+from epp.edge.gateway.eds import EdsFile
+from epp.lab.envoy_config import EnvoyOptions, SocketAddress, envoy_config
+from epp.lab.envoy_process import EnvoyProcess
 from tests.support.envoy_stack import EnvoyStack, checked, dead_address, running_stack
-from tests.support.scripted_ext_proc import SERVED, header, metadata, picking
+from tests.support.scripted_ext_proc import (
+    DESTINATION,
+    SERVED,
+    Conversation,
+    go_on,
+    header,
+    kind_of,
+    metadata,
+    pick,
+    picking,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -79,6 +94,21 @@ async def test_the_picker_is_told_who_served_after_a_retry(stack: EnvoyStack) ->
     assert header(answered, ":status") == "200"
 
 
+async def test_only_metadata_decides_and_never_a_header(stack: EnvoyStack) -> None:
+    """A header could come from a client; of the metadata `envoy.lb` the picker is the only writer."""
+
+    async def script(conversation: Conversation) -> AsyncIterator[ProcessingResponse]:
+        async for message in conversation:
+            if kind_of(message) == "request_body":
+                answer = pick("request_body", stack.address_of(1), {DESTINATION: stack.address_of(2)})
+                yield answer
+            else:
+                yield go_on(message)
+
+    stack.picker.script = script
+    assert (await stack.post()).served_by == stack.address_of(1)
+
+
 async def test_an_address_outside_the_pool_is_never_dialled(stack: EnvoyStack) -> None:
     async with dead_address() as stranger:
         stack.picker.script = picking(stranger)
@@ -146,3 +176,28 @@ async def test_a_client_cannot_set_a_time_limit_or_retries(stack: EnvoyStack) ->
     answer = await stack.post(x_envoy_upstream_rq_timeout_ms="1", x_envoy_max_retries="9")
     assert answer.status == 200
     assert "x-envoy-upstream-rq-timeout-ms" not in answer.headers
+
+
+async def test_the_clients_address_is_passed_on(stack: EnvoyStack) -> None:
+    """For a client on the loopback Envoy names the machine's own address."""
+    assert (await stack.post()).headers["x-forwarded-for"]
+
+
+async def test_a_mounted_config_map_is_followed(tmp_path: Path) -> None:
+    """Kubernetes changes one by exchanging a link to the directory, not the file."""
+    for version, endpoints in (("v1", [("10.0.0.1", 8000)]), ("v2", [("10.0.0.1", 8000), ("10.0.0.2", 8000)])):
+        (tmp_path / version).mkdir()
+        EdsFile(tmp_path / version / "eds.yaml").write(endpoints)
+    (tmp_path / "..data").symlink_to("v1")
+    (tmp_path / "eds.yaml").symlink_to("..data/eds.yaml")
+    any_port = SocketAddress("127.0.0.1", 0)
+    path = str(tmp_path / "eds.yaml")
+    config = envoy_config(EnvoyOptions(listener=any_port, admin=any_port, probes="off", eds_path=path))
+    async with EnvoyProcess(config) as envoy:
+        assert await envoy.stats("^cluster.pool.membership_total$") == {"cluster.pool.membership_total": 1}
+        (tmp_path / "..new").symlink_to("v2")
+        (tmp_path / "..new").rename(tmp_path / "..data")
+        while True:
+            if await envoy.stats("^cluster.pool.membership_total$") == {"cluster.pool.membership_total": 2}:
+                break
+            await asyncio.sleep(0.02)

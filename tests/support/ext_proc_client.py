@@ -1,4 +1,4 @@
-"""An ext_proc client that speaks as Envoy does: bare streams, and whole HTTP requests in each body mode.
+"""An ext_proc client that speaks as Envoy does: whole HTTP requests in each body mode, or bare streams.
 
 async with ExtProcClient(port) as envoy:
     request = envoy.request(BodyMode.BUFFERED)
@@ -12,7 +12,6 @@ from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import grpc
 import grpc.aio
 import msgspec
 
@@ -27,22 +26,13 @@ from epp._pb.ext_proc_pb2 import (
     ProcessingResponse,
 )
 from epp.core.protocol.events import BodyMode
+from tests.support.ext_proc_stream import ExtProcStream
 
 METHOD = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 DESTINATION = "x-gateway-destination-endpoint"
-PATIENCE_S = 8.0
 T = TypeVar("T")
 UNSEEN = frozenset({BodyMode.NONE})
 DUPLEX = frozenset({BodyMode.FULL_DUPLEX_STREAMED, BodyMode.GRPC})
-
-
-class StreamOver(Exception):
-    """The server ended the stream while an answer was awaited."""
-
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(code, details)
-        self.code = code
-        self.details = details
 
 
 class Refused(Exception):
@@ -94,7 +84,7 @@ class ExtProcClient:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._channel.close()
 
-    def stream(self) -> "ExtProcStream":
+    def stream(self) -> ExtProcStream:
         """A new stream."""
         return ExtProcStream(self._channel.stream_stream(METHOD)())
 
@@ -107,54 +97,6 @@ class ExtProcClient:
     def request(self, mode: BodyMode, response_mode: BodyMode = BodyMode.NONE) -> "ProxiedRequest":
         """A new HTTP request, for which Envoy is configured like this."""
         return ProxiedRequest(self.stream(), mode, response_mode)
-
-
-class ExtProcStream:
-    """One stream."""
-
-    def __init__(self, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
-        self._call = call
-
-    async def send(self, message: ProcessingRequest) -> None:
-        """One message."""
-        await self.send_bytes(message.SerializeToString())
-
-    async def send_bytes(self, message: bytes) -> None:
-        """One message that may be anything."""
-        await self._call.write(message)
-
-    async def receive(self) -> ProcessingResponse:
-        """The next answer; StreamOver when there is none any more."""
-        return ProcessingResponse.FromString(await self.receive_bytes())
-
-    async def receive_bytes(self) -> bytes:
-        """The next message as it is; StreamOver when there is none any more."""
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                data = await self._call.read()
-        except grpc.aio.AioRpcError:
-            data = grpc.aio.EOF
-        if not isinstance(data, bytes):
-            raise StreamOver(await self._call.code(), await self._call.details())
-        return data
-
-    async def half_close(self) -> None:
-        """No more messages from here."""
-        await self._call.done_writing()
-
-    def reset(self) -> None:
-        """RST_STREAM."""
-        self._call.cancel()
-
-    async def status(self) -> grpc.StatusCode:
-        """How the server ended the stream."""
-        async with asyncio.timeout(PATIENCE_S):
-            return await self._call.code()
-
-    async def details(self) -> str:
-        """What the server said at the end."""
-        async with asyncio.timeout(PATIENCE_S):
-            return await self._call.details()
 
 
 class ProxiedRequest:

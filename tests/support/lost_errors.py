@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LOGGERS = ("asyncio", "grpc._cython.cygrpc", "grpc")
+NOISE = "PollerCompletionQueue._handle_events"
+"""gRPC still has events for the loop of an earlier test, which is closed; tests on one loop (session scope) avoid it"""
 
 
 class _Collector(logging.Handler):
@@ -15,7 +17,9 @@ class _Collector(logging.Handler):
         self._lost = lost
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._lost.append(self.format(record))
+        text = self.format(record)
+        if NOISE not in text:
+            self._lost.append(text)
 
 
 @contextmanager

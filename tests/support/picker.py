@@ -161,6 +161,7 @@ class Picker:
         assert not self.ledger.requests.any()
         assert not self.ledger.tokens.any()
         assert self.budget.held_bytes == 0
+        assert self.budget.waiting_streams == 0
 
     def in_flight(self) -> dict[str, int]:
         """Requests in flight by destination, without those that have none."""

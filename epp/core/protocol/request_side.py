@@ -97,6 +97,10 @@ class _Side:
                 hint="send a smaller prompt, or raise --max-body-bytes",
             )
 
+    def _check_declared_size(self, event: RequestHeaders) -> None:
+        """Refuses before the body has come, which spares the proxy its buffering."""
+        self._check_size(whole_number(event.headers.get("content-length", "")) or 0)
+
     def _edited(self, data: bytes, request: InferenceRequest) -> bytes:
         """The body to forward; the very same object when nothing is to be changed."""
         self.held_bytes = len(data)
@@ -132,7 +136,7 @@ class FullDuplexRequest(_Side):
         if event.end_of_stream:
             self.waits_for_body = False
             return self._route_bodyless()
-        self._check_size(whole_number(event.headers.get("content-length", "")) or 0)
+        self._check_declared_size(event)
         return []
 
     def chunk(self, event: RequestBodyChunk) -> list[Command]:
@@ -192,7 +196,10 @@ class BufferedRequest(_Side):
     def begin(self, event: RequestHeaders) -> list[Command]:
         """Answered at once, so that the proxy goes on to the body."""
         self._headers = event
-        return self._route_bodyless() if event.end_of_stream else [Continue(Phase.REQUEST_HEADERS)]
+        if event.end_of_stream:
+            return self._route_bodyless()
+        self._check_declared_size(event)
+        return [Continue(Phase.REQUEST_HEADERS)]
 
     def chunk(self, event: RequestBodyChunk) -> list[Command]:
         """The whole body; `end_of_stream` is false when trailers follow."""

@@ -16,6 +16,11 @@ class BodyBudget:
         """Whether a stream that wants to read more must wait."""
         return self.held_bytes > self.limit_bytes
 
+    @property
+    def waiting_streams(self) -> int:
+        """Streams that wait for room."""
+        return len(self._waiting)
+
     def change(self, delta_bytes: int) -> None:
         """A stream holds more (positive) or less (negative); less may let waiting streams go on."""
         self.held_bytes += delta_bytes

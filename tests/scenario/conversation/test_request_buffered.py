@@ -161,6 +161,17 @@ def test_a_body_above_the_limit_is_refused() -> None:
     ).nothing()
 
 
+def test_a_declared_length_above_the_limit_is_refused_before_the_proxy_buffers_it() -> None:
+    """A message above the limit of gRPC would end the stream with an error instead, and pass by the picker."""
+    settings = ConversationSettings(max_body_bytes=100)
+    (Playbook(settings) >> post(BUFFERED, headers={"content-length": "100"}) << Continue(HEADERS)).nothing()
+    (
+        Playbook(settings)
+        >> post(BUFFERED, headers={"content-length": "101"})
+        << Refuse(a_refusal(PayloadTooLarge, "100 bytes"))
+    ).nothing()
+
+
 def test_a_body_that_is_not_json_is_refused() -> None:
     (
         Playbook()

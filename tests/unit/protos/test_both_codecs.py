@@ -21,8 +21,9 @@ scalars: dict[int, st.SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_BYTES: st.binary(max_size=8),
     FieldDescriptor.TYPE_STRING: texts,
     FieldDescriptor.TYPE_UINT32: st.integers(0, 2**32 - 1),
-    FieldDescriptor.TYPE_INT32: st.integers(0, 999_999).map(lambda us: us * 1000),  # nanoseconds of a duration
-    FieldDescriptor.TYPE_INT64: st.integers(0, 300_000_000_000),
+    # nanoseconds and seconds of a duration, within what betterproto2's timedelta and floats can hold
+    FieldDescriptor.TYPE_INT32: st.integers(0, 999_999).map(lambda us: us * 1000),
+    FieldDescriptor.TYPE_INT64: st.integers(0, 1_000_000),
     FieldDescriptor.TYPE_DOUBLE: numbers,
 }
 MOST_DEPTH = 7
@@ -70,7 +71,7 @@ def enum_numbers(field: FieldDescriptor) -> st.SearchStrategy[int]:
 
 
 @pytest.mark.parametrize("ours", [ProcessingRequest, ProcessingResponse], ids=lambda ours: ours.DESCRIPTOR.name)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_there_and_back(ours: type[Message], data: st.DataObject) -> None:
     descriptor = cast("Descriptor", ours.DESCRIPTOR)

@@ -35,7 +35,7 @@ names = st.text(st.characters(codec="utf-8"), max_size=4) | st.sampled_from(["pr
 gaps = st.sampled_from(["", " ", "\n  ", "\r\n\t"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(names, raw_values, max_size=6), gaps, st.booleans())
 def test_every_other_member_stays_to_the_byte(members: dict[str, str], gap: str, ascii_names: bool) -> None:
     spelled = [f"{json.dumps(name, ensure_ascii=ascii_names)}{gap}:{gap}{raw}" for name, raw in members.items()]

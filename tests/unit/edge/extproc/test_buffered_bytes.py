@@ -10,6 +10,8 @@ from tests.support.eventually import eventually
 from tests.support.ext_proc_client import ExtProcClient, ProxiedRequest, Refused
 from tests.support.picker import Picker, serving
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 DUPLEX = BodyMode.FULL_DUPLEX_STREAMED
 BODY = b'{"model":"llama","prompt":"%s"}' % (b"x" * 970)
 HALF = len(BODY) // 2
@@ -105,6 +107,19 @@ async def test_a_client_that_goes_while_its_stream_waits() -> None:
     async with serving(picker), ExtProcClient(picker.port) as envoy:
         request = await begun(picker, envoy, BODY)
         request.reset()
+        await picker.at_rest()
+
+
+async def test_who_goes_does_not_stay_in_line() -> None:
+    picker = Picker(budget_bytes=HALF)
+    async with serving(picker), ExtProcClient(picker.port) as envoy:
+        first, second = await begun(picker, envoy, BODY), await begun(picker, envoy, BODY)
+        assert picker.budget.waiting_streams == 2
+        second.reset()
+        await eventually(lambda: picker.transport.open_streams == 1)
+        assert picker.budget.is_full
+        assert picker.budget.waiting_streams == 1
+        first.reset()
         await picker.at_rest()
 
 

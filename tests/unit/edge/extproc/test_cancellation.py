@@ -10,6 +10,8 @@ from tests.support.eventually import eventually
 from tests.support.ext_proc_client import ExtProcClient, ProxiedRequest
 from tests.support.picker import Picker, running_picker
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 BODY = b'{"model":"llama","prompt":"hello"}'
 BUFFERED, DUPLEX = BodyMode.BUFFERED, BodyMode.FULL_DUPLEX_STREAMED
 Stage = Callable[[Picker, ProxiedRequest], Awaitable[None]]

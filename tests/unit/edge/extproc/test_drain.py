@@ -10,6 +10,8 @@ from tests.support.eventually import eventually
 from tests.support.ext_proc_client import ExtProcClient, Refused
 from tests.support.picker import holding, running_picker, serving
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 BODY = b'{"model":"llama","prompt":"hello"}'
 BUFFERED, DUPLEX = BodyMode.BUFFERED, BodyMode.FULL_DUPLEX_STREAMED
 LONG_S = 30.0

@@ -14,8 +14,11 @@ from epp.core.scheduling.scheduler import NamedProducer
 from epp.core.state.columns import FloatColumn
 from epp.edge.extproc.codec import MalformedMessage
 from tests.support.eventually import eventually
-from tests.support.ext_proc_client import ExtProcClient, Refused, StreamOver
+from tests.support.ext_proc_client import ExtProcClient, Refused
+from tests.support.ext_proc_stream import StreamOver
 from tests.support.picker import Picker, RecordedMetrics, holding, running_picker, serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BODY = b'{"model":"llama","prompt":"hello"}'
 CURSED = b'{"model":"cursed","prompt":"hello"}'

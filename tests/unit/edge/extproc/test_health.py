@@ -14,6 +14,8 @@ from epp._pb.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthLi
 from epp.edge.extproc.health import HealthServer, Readiness, health_handler
 from tests.support.lost_errors import no_lost_errors
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
 READINESS = ["", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor", "inference-extension"]

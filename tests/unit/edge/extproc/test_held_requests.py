@@ -9,6 +9,8 @@ from tests.support.eventually import eventually
 from tests.support.ext_proc_client import ExtProcClient, Refused
 from tests.support.picker import holding, serving
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 BODY = b'{"model":"llama","prompt":"hello"}'
 BUFFERED, DUPLEX = BodyMode.BUFFERED, BodyMode.FULL_DUPLEX_STREAMED
 MODES = pytest.mark.parametrize(
@@ -28,6 +30,7 @@ async def test_granted_later(mode: BodyMode) -> None:
         router.grant()
         forwarded = await sending
         assert forwarded.body == BODY
+        assert picker.budget.held_bytes == 0, "the body has gone on"
         assert request.extensions == ([] if mode is DUPLEX else [30.0 + TIMEOUT_MARGIN_S])
         await request.answered(served=forwarded.destination)
         request.reset()

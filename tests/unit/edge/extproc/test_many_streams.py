@@ -4,11 +4,14 @@ import asyncio
 from random import Random
 
 import numpy as np
+import pytest
 
 from epp.core.domain.ports import Outcome
 from epp.core.protocol.events import BodyMode
 from tests.support.ext_proc_client import ExtProcClient
 from tests.support.picker import Picker, running_picker
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STREAMS = 200
 

@@ -9,6 +9,8 @@ from epp.core.protocol.request_side import ConversationSettings
 from tests.support.ext_proc_client import ExtProcClient, Refused
 from tests.support.picker import Picker, running_picker, serving
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 BODY = b'{"model":"llama","prompt":"hello"}'
 BUFFERED, DUPLEX = BodyMode.BUFFERED, BodyMode.FULL_DUPLEX_STREAMED
 EVERY_MODE = [BUFFERED, BodyMode.BUFFERED_PARTIAL, DUPLEX, BodyMode.STREAMED, BodyMode.NONE]

@@ -1,0 +1,144 @@
+"""What flags and EndpointPickerConfig together say about scraping."""
+
+from pathlib import Path
+
+import pytest
+
+from epp.app.configuration import metric_names, page_options, picker_config
+from epp.app.options import FlagError, ServeOptions, parse_flags
+from epp.core.config.mistakes import ConfigurationError
+from epp.core.config.settings import PickerConfig
+from epp.core.domain.errors import InvalidInput
+from epp.edge.scrape.exposition import MetricSpec
+from epp.edge.scrape.metrics_page import PageOptions
+from epp.edge.scrape.vllm import VLLM
+
+HEAD = """\
+apiVersion: llm-d.ai/v1alpha1
+kind: EndpointPickerConfig
+"""
+ENGINES = """\
+plugins:
+- type: core-metrics-extractor
+  parameters:
+    defaultEngine: mine
+    engineConfigs:
+    - name: mine
+      queuedRequestsSpec: mine:waiting
+      kvUsageSpec: mine:kv{pool=main}
+      cacheBlockSizeLabelName: tokens
+    - name: other
+      runningRequestsSpec: other:running
+"""
+SOURCE = """\
+plugins:
+- type: metrics-data-source
+  parameters: {scheme: https, path: /stats, port: 9400, insecureSkipVerify: false}
+"""
+
+
+def options_of(**given: str) -> ServeOptions:
+    return parse_flags({name.replace("_", "-"): text for name, text in given.items()}, {})
+
+
+def with_text(text: str, **given: str) -> tuple[ServeOptions, PickerConfig]:
+    options = options_of(config_text=HEAD + text, **given)
+    return options, picker_config(options)
+
+
+def test_without_a_file_the_default_policy_applies() -> None:
+    config = picker_config(options_of())
+    weights = {scorer.name: scorer.weight for scorer in config.profiles[0].scorers}
+    assert weights == {"queue-scorer": 2, "kv-cache-utilization-scorer": 2, "prefix-cache-scorer": 3}
+
+
+def test_a_file_is_read_and_named_in_its_mistakes(tmp_path: Path) -> None:
+    path = tmp_path / "picker.yaml"
+    path.write_text(HEAD + "plugins:\n- type: queue-scorer\n- type: no-such-scorer\n")
+    with pytest.raises(ConfigurationError, match=rf"^{path}:5: plugins\[1\]\.type: "):
+        picker_config(options_of(config_file=str(path)))
+
+
+def test_a_file_that_cannot_be_read_names_the_flag(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "missing.yaml", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(FlagError, match=reason) as raised:
+            picker_config(options_of(config_file=str(path)))
+        assert str(raised.value).startswith(f"--config-file: {path} cannot be read: ")
+
+
+def test_the_text_of_a_flag_is_named_after_it() -> None:
+    with pytest.raises(ConfigurationError, match=r"^--config-text:3: "):
+        with_text("nonsense: 1\n")
+
+
+def test_metric_names_are_those_of_vllm() -> None:
+    options = options_of()
+    assert metric_names(options, picker_config(options)) == VLLM
+
+
+def test_flags_name_other_metrics() -> None:
+    options = options_of(
+        total_queued_requests_metric="q{kind=all}",
+        total_running_requests_metric="r",
+        kv_cache_usage_percentage_metric="vllm:gpu_cache_usage_perc",
+        lora_info_metric="l",
+        cache_info_metric="c",
+    )
+    names = metric_names(options, picker_config(options))
+
+    assert names.waiting == MetricSpec("q", (("kind", "all"),))
+    assert (names.running, names.lora_info, names.cache_info) == (MetricSpec("r"), MetricSpec("l"), MetricSpec("c"))
+    assert names.kv_usage == (MetricSpec("vllm:gpu_cache_usage_perc"), MetricSpec("vllm:kv_cache_usage_perc"))
+
+
+def test_an_empty_flag_means_the_default() -> None:
+    options = options_of(total_queued_requests_metric="", kv_cache_usage_percentage_metric="")
+    assert metric_names(options, picker_config(options)) == VLLM
+
+
+def test_the_default_engine_of_the_configuration_replaces_what_it_names() -> None:
+    names = metric_names(*with_text(ENGINES, total_running_requests_metric="r"))
+
+    assert names.waiting == MetricSpec("mine:waiting")
+    assert names.kv_usage[0] == MetricSpec("mine:kv", (("pool", "main"),))
+    assert names.block_tokens_label == "tokens"
+    assert names.running == MetricSpec("r"), "not described, so as the flag says"
+    assert names.blocks_label == VLLM.blocks_label
+
+
+def test_a_metric_name_that_is_none_names_its_flag() -> None:
+    options = options_of(lora_info_metric="9lives{")
+    with pytest.raises(InvalidInput, match=r"^--lora-info-metric: '9lives{' is not a metric"):
+        metric_names(options, picker_config(options))
+
+
+def test_a_label_that_is_none_names_its_engine() -> None:
+    options, config = with_text(ENGINES.replace("pool=main", "pool"))
+    with pytest.raises(InvalidInput, match=r"engineConfigs 'mine': 'pool' in 'mine:kv{pool}' is not label=value"):
+        metric_names(options, config)
+
+
+def test_the_page_is_where_the_flags_say() -> None:
+    options = options_of(
+        model_server_metrics_port="9400",
+        model_server_metrics_path="/stats",
+        model_server_metrics_scheme="https",
+        model_server_metrics_https_insecure_skip_verify="false",
+    )
+    expected = PageOptions(scheme="https", path="/stats", port=9400, verify_certificate=True)
+    assert page_options(options, picker_config(options)) == expected
+
+
+def test_by_default_it_is_the_serving_port_over_http() -> None:
+    options = options_of()
+    assert page_options(options, picker_config(options)) == PageOptions("http", "/metrics", 0, verify_certificate=False)
+
+
+def test_a_metrics_source_of_the_configuration_goes_before_the_flags() -> None:
+    options, config = with_text(SOURCE, model_server_metrics_path="/flag", model_server_metrics_port="1")
+    assert page_options(options, config) == PageOptions("https", "/stats", 9400, verify_certificate=True)
+
+
+def test_a_metrics_source_that_says_nothing_leaves_the_flags_in_force() -> None:
+    options, config = with_text("plugins:\n- type: metrics-data-source\n", model_server_metrics_path="/flag")
+    assert page_options(options, config).path == "/flag"

@@ -1,0 +1,228 @@
+"""Membership: the order in which proxy, picks and scrapes learn of endpoints, and what happens when a write fails."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from epp.app.membership import Membership
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.objective import InferenceObjective
+from epp.core.domain.pool import InferencePool
+from epp.core.domain.ports import ObjectState
+from epp.core.state.ledger import InFlightLedger
+from epp.core.state.roster import Roster
+from epp.edge.gateway.eds import EdsFile, EdsWriteError
+from epp.edge.observe.families import Dialect
+from epp.edge.observe.sink import PrometheusSink
+from epp.edge.scrape.period import ScrapeBudget
+from epp.edge.scrape.poller import Poller
+from epp.edge.scrape.vllm import scan
+
+POOL = InferencePool("default", "pool", {"app": "vllm"}, (8000,))
+A, B, C = (
+    Endpoint.create(namespace="default", pod=name, rank=0, address=f"10.0.0.{number}", port=8000)
+    for number, name in enumerate("abc", 1)
+)
+
+
+def state(*endpoints: Endpoint) -> ObjectState:
+    return ObjectState(POOL, endpoints)
+
+
+def hosts(endpoints: Iterable[Endpoint]) -> str:
+    return "".join(sorted(endpoint.pod for endpoint in endpoints))
+
+
+class RecordingEds(EdsFile):
+    """Notes each write together with who could be picked at that moment.
+
+    `plan` says of the next writes which succeed; after it all do.
+    """
+
+    def __init__(self, path: Path, steps: list[str], roster: Roster) -> None:
+        super().__init__(path)
+        self.plan: list[bool] = []
+        self._steps = steps
+        self._roster = roster
+
+    def write(self, endpoints: Iterable[tuple[str, int]]) -> None:
+        listed = list(endpoints)
+        if self.plan and not self.plan.pop(0):
+            raise EdsWriteError("cannot write: the disk is full")
+        super().write(listed)
+        names = "".join(sorted({each.pod for each in (A, B, C) if (each.address, each.port) in listed}))
+        self._steps.append(f"Envoy knows {names or 'nobody'}, pickable {hosts(self._roster.current.endpoints)}")
+
+    @property
+    def known(self) -> set[str]:
+        """Addresses in the file."""
+        response = msgspec.json.decode(self.path.read_bytes())
+        listed = response["resources"][0]["endpoints"]
+        found = listed[0]["lb_endpoints"] if listed else []
+        return {each["endpoint"]["address"]["socket_address"]["address"] for each in found}
+
+
+class Rig:
+    """A Membership with everything real around it but the failures."""
+
+    def __init__(self, directory: Path) -> None:
+        self.steps: list[str] = []
+        self.roster = Roster(InFlightLedger(), lambda: 0.0)
+        self.eds = RecordingEds(directory / "eds.json", self.steps, self.roster)
+        self.sink = PrometheusSink(Dialect.GIE)
+        self.membership = Membership(
+            roster=self.roster,
+            poller=Poller(
+                self.roster, self._page, scan, is_busy=lambda _: False, on_problem=_unexpected, budget=ScrapeBudget()
+            ),
+            eds=self.eds,
+            sink=self.sink,
+            logger=structlog.get_logger(),
+            on_change=lambda: self.steps.append(f"changed to {hosts(self.roster.current.endpoints)}"),
+        )
+
+    def take(self, *endpoints: Endpoint) -> list[str]:
+        """What happens when these are the pool's endpoints, step by step."""
+        self.steps.clear()
+        self.membership.objects_changed(state(*endpoints))
+        return list(self.steps)
+
+    @property
+    def pickable(self) -> str:
+        return hosts(self.roster.current.endpoints)
+
+    def _page(self, endpoint: Endpoint) -> "_Page":
+        self.steps.append(f"scraping {endpoint.pod}, pickable {self.pickable}")
+        return _Page()
+
+
+class _Page:
+    url = "unused"
+
+    async def read(self) -> bytes:
+        raise AssertionError("nobody runs the poller")
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def _unexpected(problem: object) -> NoReturn:
+    raise AssertionError(problem)
+
+
+def test_an_endpoint_is_written_before_it_may_be_picked_and_scraped_afterwards(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    assert rig.take(A, B) == [
+        "Envoy knows ab, pickable ",
+        "scraping a, pickable ab",
+        "scraping b, pickable ab",
+        "changed to ab",
+        "Envoy knows ab, pickable ab",
+    ]
+
+
+def test_a_removed_endpoint_leaves_the_file_last(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take(A, B)
+    assert rig.take(B, C) == [
+        "Envoy knows abc, pickable ab",
+        "scraping c, pickable bc",
+        "changed to bc",
+        "Envoy knows bc, pickable bc",
+    ]
+
+
+def test_a_pool_that_vanishes_empties_the_file(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take(A)
+    rig.membership.objects_changed(ObjectState(None, ()))
+    assert rig.roster.current.pool is None
+    assert rig.eds.known == set()
+
+
+def test_when_the_file_cannot_be_written_the_former_state_stays_in_force(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take(A)
+    rig.eds.plan = [False]
+    with capture_logs() as lines:
+        assert rig.take(A, B) == []
+
+    assert rig.pickable == "a"
+    assert rig.eds.known == {A.address}
+    assert rig.membership.problem == "cannot write: the disk is full"
+    assert [(line["log_level"], line["problem"]) for line in lines] == [("error", "cannot write: the disk is full")]
+    assert "the former ones stay in force" in lines[0]["event"]
+
+
+def test_a_failed_write_is_made_up_for_later_and_complained_of_once(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.eds.plan = [False, False, False]
+    with capture_logs() as lines:
+        rig.take(A)
+        rig.membership.retry()
+        rig.membership.retry()
+        assert rig.pickable == ""
+        rig.membership.retry()
+
+    assert rig.pickable == "a"
+    assert rig.eds.known == {A.address}
+    assert rig.membership.problem == ""
+    assert [line["log_level"] for line in lines] == ["error", "info"]
+
+
+def test_an_endpoint_that_could_not_be_taken_out_of_the_file_is_not_picked_any_more(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take(A, B)
+    rig.eds.plan = [True, False]
+    with capture_logs() as lines:
+        rig.take(B)
+    assert rig.pickable == "b"
+    assert rig.eds.known == {A.address, B.address}
+    assert "removed endpoints stay in Envoy's file for now" in [line["event"] for line in lines]
+
+    rig.steps.clear()
+    rig.membership.retry()
+    assert rig.eds.known == {B.address}
+    assert rig.steps == ["Envoy knows b, pickable b"], "the pool itself did not change again"
+
+
+def test_without_trouble_a_retry_does_nothing(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.membership.retry()
+    rig.take(A)
+    rig.steps.clear()
+    rig.membership.retry()
+    assert rig.steps == []
+
+
+def test_names_of_objectives_get_their_place_among_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(tmp_path)
+    known: list[list[str]] = []
+    monkeypatch.setattr(rig.sink, "known_names", known.append)
+    rig.membership.objects_changed(ObjectState(POOL, (A,), (InferenceObjective("default", "premium", "pool", 5),)))
+    assert known == [["premium"]]
+
+
+def test_without_proxy_file_and_scraping_the_pool_is_followed_all_the_same() -> None:
+    roster = Roster(InFlightLedger(), lambda: 0.0)
+    changes: list[str] = []
+    membership = Membership(
+        roster=roster,
+        poller=None,
+        eds=None,
+        sink=PrometheusSink(Dialect.GIE),
+        logger=structlog.get_logger(),
+        on_change=lambda: changes.append("changed"),
+    )
+    with capture_logs() as lines:
+        membership.objects_changed(state(A, B))
+    assert hosts(roster.current.endpoints) == "ab"
+    assert changes == ["changed"]
+    assert lines == [
+        {"event": "pool changed", "log_level": "info", "pool": "pool", "endpoints": 2, "objectives": 0},
+    ]
