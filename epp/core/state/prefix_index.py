@@ -1,103 +1,217 @@
 """The approximate prefix index: which endpoint probably still caches which beginning of a prompt.
 
-A prompt is a chain of block hashes, each seeded by the one before. Per block the index keeps one integer whose bits
-are the slots that hold it; per slot an LRU order bounds the memory. A chain is inserted last block first, so a block
-is always more recent than the ones that follow it: eviction takes tails first, as the engine does, and what a slot
-holds of a chain is always a beginning of it. Hence the match of every slot is found by bisection on the bits.
+Prompts are chains of block hashes (`block_hashes`). They lie in a radix tree whose nodes are runs of blocks; a node
+knows how many of its first blocks each slot holds, and when the slot was last sent a prompt through it. What a slot
+forgets first is what an engine evicts first: the least recently used blocks, and of equally recent ones the tails. So
+whatever a slot holds of a prompt is a beginning of it, and the index agrees with a plain LRU of blocks, at the cost of
+a few nodes a prompt instead of a step per block.
 
-Memory: about 250 bytes per (slot, block); at most `capacity` blocks per slot.
+Memory: 8 bytes per distinct block (40 in prompts of up to 64 blocks), about 1 KB per node and 150 bytes per node and
+slot; at most `capacity` blocks per slot.
 """
 
-from collections import OrderedDict
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterator
 
-import xxhash
+import numpy as np
 
-BlockHash = int
+from epp.core.state.block_hashes import BlockHash, Chain
+
+STALE_ENTRIES_PER_NODE = 4
 
 
-def hash_blocks(data: memoryview | bytes, block_bytes: int, seed_text: str, most_blocks: int) -> list[BlockHash]:
-    """Chained xxh3 hashes of the whole blocks at the beginning of `data`; a trailing partial block is left out.
+class _Node:
+    """A run of blocks below `parent`; `held` is blocks and stamp by slot."""
 
-    `seed_text` holds what must not be mixed: model or adapter, cache salt, block size.
-    """
-    digest = xxhash.xxh3_64_intdigest
-    previous = digest(seed_text.encode("utf-8", "surrogatepass"))
-    view = memoryview(data)
-    hashes = []
-    for start in range(0, min(len(view) // block_bytes, most_blocks) * block_bytes, block_bytes):
-        previous = digest(view[start : start + block_bytes], seed=previous)
-        hashes.append(previous)
-    return hashes
+    __slots__ = ("blocks", "children", "depth", "held", "parent")
+
+    def __init__(self, parent: "_Node | None", depth: int, blocks: Chain) -> None:
+        self.parent = parent
+        self.depth = depth
+        """blocks before this node"""
+        self.blocks = blocks
+        self.children: dict[BlockHash, _Node] = {}
+        self.held: dict[int, tuple[int, int]] = {}
+
+
+class _Slot:
+    """What one slot holds: a heap of (stamp, -depth, number, node), in which entries may be out of date."""
+
+    __slots__ = ("blocks", "clock", "heap", "nodes")
+
+    def __init__(self) -> None:
+        self.blocks = 0
+        self.nodes = 0
+        self.clock = 0
+        self.heap: list[tuple[int, int, int, _Node]] = []
 
 
 class PrefixIndex:
-    """Slots per block, blocks per slot."""
+    """Blocks by slot; see the module."""
 
     def __init__(self) -> None:
-        self._holders: dict[BlockHash, int] = {}
-        self._held: dict[int, OrderedDict[BlockHash, None]] = {}
+        self._root = _Node(None, 0, ())
+        self._slots: dict[int, _Slot] = {}
+        self._entries = 0
 
     @property
     def block_count(self) -> int:
         """Number of (slot, block) pairs."""
-        return sum(len(blocks) for blocks in self._held.values())
+        return sum(slot.blocks for slot in self._slots.values())
+
+    @property
+    def node_count(self) -> int:
+        """Number of nodes in the tree."""
+        return sum(1 for _ in self._walk())
 
     def held_by(self, slot: int) -> int:
         """Number of blocks that the slot is believed to hold."""
-        return len(self._held.get(slot, ()))
+        found = self._slots.get(slot)
+        return found.blocks if found else 0
 
-    def match(self, chain: Sequence[BlockHash]) -> dict[int, int]:
+    def match(self, chain: Chain) -> dict[int, int]:
         """Blocks matched from the beginning of `chain`, for every slot that matches at least one."""
-        holders = self._holders.get
         matched: dict[int, int] = {}
-
-        def settle(bits: int, blocks: int) -> None:
-            while bits:
-                lowest = bits & -bits
-                matched[lowest.bit_length() - 1] = blocks
-                bits ^= lowest
-
-        def split(low: int, low_bits: int, high: int, high_bits: int) -> None:
-            """The holders of block `low` are `low_bits`, those of `high` are `high_bits`; finds where they leave."""
-            while high - low > 1 and low_bits != high_bits:
-                middle = (low + high) // 2
-                bits = holders(chain[middle], 0)
-                split(middle, bits, high, high_bits)
-                high, high_bits = middle, bits
-            settle(low_bits & ~high_bits, low + 1)
-
-        if chain and (first := holders(chain[0], 0)):
-            last = len(chain) - 1
-            last_bits = holders(chain[last], 0)
-            settle(last_bits, len(chain))
-            if last:
-                split(0, first, last, last_bits)
+        node, at, end = self._root, 0, len(chain)
+        while at < end:
+            child = node.children.get(int(chain[at]))
+            if child is None:
+                break
+            common = _common(child.blocks, chain, at)
+            for slot, (blocks, _) in child.held.items():
+                matched[slot] = at + (min(common, blocks))
+            if common < len(child.blocks):
+                break
+            node, at = child, at + common
         return matched
 
-    def insert(self, slot: int, chain: Sequence[BlockHash], capacity: int) -> None:
+    def insert(self, slot: int, chain: Chain, capacity: int) -> None:
         """The slot has just been given this chain; its least recent blocks beyond `capacity` are dropped."""
-        held = self._held.setdefault(slot, OrderedDict())
-        bit = 1 << slot
-        holders = self._holders
-        for block in reversed(chain[:capacity]):
-            if block in held:
-                held.move_to_end(block)
-            else:
-                held[block] = None
-                holders[block] = holders.get(block, 0) | bit
-        while len(held) > capacity:
-            self._drop(held.popitem(last=False)[0], bit)
+        state = self._slots.get(slot)
+        if state is None:
+            state = self._slots[slot] = _Slot()
+        state.clock += 1
+        for node in self._path(chain[:capacity]):
+            before = node.held.get(slot)
+            state.blocks += len(node.blocks) - (before[0] if before else 0)
+            state.nodes += before is None
+            node.held[slot] = (len(node.blocks), state.clock)
+            self._push(state, state.clock, node)
+        while state.blocks > capacity:
+            self._evict(slot, state, state.blocks - capacity)
+        if len(state.heap) > STALE_ENTRIES_PER_NODE * (state.nodes + 1):
+            state.heap = [entry for entry in state.heap if _is_current(entry, slot)]
+            heapq.heapify(state.heap)
 
     def forget(self, slot: int) -> None:
         """The slot holds nothing any more."""
-        bit = 1 << slot
-        for block in self._held.pop(slot, ()):
-            self._drop(block, bit)
+        state = self._slots.pop(slot, None)
+        if state is None:
+            return
+        nodes = {id(entry[3]): entry[3] for entry in state.heap if _is_current(entry, slot)}
+        for node in sorted(nodes.values(), key=lambda node: node.depth, reverse=True):
+            del node.held[slot]
+            _shrink(node)
 
-    def _drop(self, block: BlockHash, bit: int) -> None:
-        left = self._holders[block] & ~bit
-        if left:
-            self._holders[block] = left
+    def _path(self, chain: Chain) -> list[_Node]:
+        """The nodes that make up exactly `chain`, from the root on; made and split as needed."""
+        path = []
+        node, at, end = self._root, 0, len(chain)
+        while at < end:
+            child = node.children.get(int(chain[at]))
+            if child is None:
+                child = _Node(node, at, _owned(chain[at:]))
+                node.children[int(chain[at])] = child
+            else:
+                common = _common(child.blocks, chain, at)
+                if common < len(child.blocks):
+                    self._split(child, common)
+            path.append(child)
+            node, at = child, at + len(child.blocks)
+        return path
+
+    def _split(self, node: _Node, at: int) -> None:
+        """Cuts a node in two: it keeps its first `at` blocks, the rest becomes its only child."""
+        rest = _Node(node, node.depth + at, _owned(node.blocks[at:]))
+        rest.children = node.children
+        for child in rest.children.values():
+            child.parent = rest
+        node.children = {int(rest.blocks[0]): rest}
+        node.blocks = _owned(node.blocks[:at])
+        for slot, (blocks, stamp) in node.held.items():
+            if blocks > at:
+                node.held[slot] = (at, stamp)
+                rest.held[slot] = (blocks - at, stamp)
+                state = self._slots[slot]
+                state.nodes += 1
+                self._push(state, stamp, rest)
+
+    def _push(self, state: _Slot, stamp: int, node: _Node) -> None:
+        self._entries += 1  # tells equal entries apart, so that nodes are never compared
+        heapq.heappush(state.heap, (stamp, -node.depth, self._entries, node))
+
+    def _evict(self, slot: int, state: _Slot, excess: int) -> None:
+        """Takes up to `excess` blocks off the end of the slot's least recently used node."""
+        entry = state.heap[0]
+        node = entry[3]
+        if not _is_current(entry, slot):
+            heapq.heappop(state.heap)
+            return
+        blocks, stamp = node.held[slot]
+        if blocks > excess:
+            node.held[slot] = (blocks - excess, stamp)
+            state.blocks -= excess
         else:
-            del self._holders[block]
+            heapq.heappop(state.heap)
+            del node.held[slot]
+            state.blocks -= blocks
+            state.nodes -= 1
+        _shrink(node)
+
+    def _walk(self) -> Iterator[_Node]:
+        todo = list(self._root.children.values())
+        while todo:
+            node = todo.pop()
+            yield node
+            todo.extend(node.children.values())
+
+
+def _is_current(entry: tuple[int, int, int, _Node], slot: int) -> bool:
+    stamp, _, _, node = entry
+    held = node.held.get(slot)
+    return held is not None and held[1] == stamp
+
+
+def _common(blocks: Chain, chain: Chain, at: int) -> int:
+    """How many blocks of a node agree with the chain from `at` on; the first one does.
+
+    Hashes are chained: where one agrees, all before it do, so bisection finds the place.
+    """
+    last = min(len(blocks), len(chain) - at) - 1
+    if blocks[last] == chain[at + last]:
+        return last + 1
+    low, high = 0, last
+    while high - low > 1:
+        middle = (low + high) // 2
+        if blocks[middle] == chain[at + middle]:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _owned(blocks: Chain) -> Chain:
+    """A copy, so that a node never keeps a longer array alive than it shows."""
+    return blocks.copy() if isinstance(blocks, np.ndarray) else list(blocks)
+
+
+def _shrink(node: _Node) -> None:
+    """Drops blocks that no slot holds; what lies below them is held by nobody either."""
+    most = max((blocks for blocks, _ in node.held.values()), default=0)
+    if most == len(node.blocks):
+        return
+    if most:
+        node.blocks = _owned(node.blocks[:most])
+        return
+    if node.parent is not None:
+        del node.parent.children[int(node.blocks[0])]

@@ -82,6 +82,9 @@ class GrpcTransport:
         for stream in list(self._streams):
             stream.finish()
         await stopping
+        cancelled = {stream.task for stream in self._streams if stream.task is not None}
+        if cancelled:  # gRPC does not wait for them
+            await asyncio.wait(cancelled, timeout=ABORT_AFTER_S)
         self._server = None
 
     async def _process(self, _requests: Any, context: Context) -> None:
@@ -102,7 +105,7 @@ class _GrpcStream:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._task = asyncio.current_task()
+        self.task = asyncio.current_task()
         self._outbox: deque[bytes] = deque()
         self._is_handling = False
         self._is_reading = False
@@ -194,5 +197,5 @@ class _GrpcStream:
         if self._is_finished:
             return
         self._is_finished = True
-        if self._is_reading and self._task is not None:
-            self._task.cancel()
+        if self._is_reading and self.task is not None:
+            self.task.cancel()

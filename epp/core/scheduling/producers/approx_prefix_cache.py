@@ -16,8 +16,9 @@ import numpy as np
 from epp.core.domain.decision import Reservation
 from epp.core.domain.request import InferenceRequest, PromptKind
 from epp.core.scheduling.cycle import Candidates, Cycle, Positions
+from epp.core.state.block_hashes import Chain, hash_blocks
 from epp.core.state.columns import FloatColumn
-from epp.core.state.prefix_index import PrefixIndex, hash_blocks
+from epp.core.state.prefix_index import PrefixIndex
 
 BYTES_PER_TOKEN = 4
 DEFAULT_BLOCK_TOKENS = 16
@@ -49,7 +50,7 @@ class PrefixMatch:
 
     __slots__ = ("block_tokens", "by_slot", "chain", "total_blocks")
 
-    def __init__(self, chain: list[int], block_tokens: int, by_slot: Mapping[int, int]) -> None:
+    def __init__(self, chain: Chain, block_tokens: int, by_slot: Mapping[int, int]) -> None:
         self.chain = chain
         self.block_tokens = block_tokens
         self.by_slot = by_slot
@@ -106,7 +107,7 @@ class ApproxPrefixCacheProducer:
         known = candidates.slots[load.kv_blocks[candidates.slots] > 0.0]
         return int(load.kv_block_tokens[known[0]]) if len(known) else 0
 
-    def _chain(self, request: InferenceRequest, block_tokens: int) -> list[int]:
+    def _chain(self, request: InferenceRequest, block_tokens: int) -> Chain:
         if request.prompt.kind is PromptKind.NONE:
             return []
         if self._most_tokens or not self._most_blocks:

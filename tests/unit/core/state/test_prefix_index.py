@@ -1,10 +1,9 @@
 """The prefix index beside a naive model that keeps plain lists."""
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from epp.core.state.prefix_index import PrefixIndex, hash_blocks
+from epp.core.state.prefix_index import PrefixIndex
 
 SLOTS = (0, 1, 2, 63, 64, 200)
 PROMPTS = st.text("ab", max_size=9)
@@ -89,7 +88,7 @@ def test_forgetting_everybody_leaves_nothing(steps: list[tuple[str, int, str, in
     for slot in SLOTS:
         index.forget(slot)
     assert index.block_count == 0
-    assert not index._holders
+    assert index.node_count == 0
     assert all(not index.match(chain_of(prompt)) for _, _, prompt, _ in steps)
 
 
@@ -118,26 +117,3 @@ def test_a_chain_longer_than_the_capacity_keeps_its_beginning() -> None:
     index = PrefixIndex()
     index.insert(0, chain_of("abababab"), 3)
     assert index.match(chain_of("abababab")) == {0: 3}
-
-
-class TestHashBlocks:
-    def test_whole_blocks_only(self) -> None:
-        assert [len(hash_blocks(b"x" * size, 4, "", 99)) for size in (0, 3, 4, 7, 8, 9)] == [0, 0, 1, 1, 2, 2]
-
-    def test_at_most_so_many(self) -> None:
-        assert hash_blocks(b"x" * 100, 4, "", 3) == hash_blocks(b"x" * 100, 4, "", 99)[:3]
-
-    @given(st.binary(max_size=60), st.binary(max_size=60), st.integers(1, 8))
-    def test_equal_as_far_as_the_data_is_equal(self, left: bytes, right: bytes, size: int) -> None:
-        one, other = hash_blocks(left, size, "m", 99), hash_blocks(right, size, "m", 99)
-        for index, (a, b) in enumerate(zip(one, other, strict=False)):
-            assert (a == b) == (left[: (index + 1) * size] == right[: (index + 1) * size])
-
-    def test_a_block_depends_on_everything_before_it(self) -> None:
-        left, right = hash_blocks(b"aaaabbbb", 4, "", 9), hash_blocks(b"ccccbbbb", 4, "", 9)
-        assert left[1] != right[1]
-
-    @pytest.mark.parametrize("seed", ["model\0", "other", "\ud800"])
-    def test_the_seed_separates(self, seed: str) -> None:
-        assert hash_blocks(b"aaaa", 4, seed, 9) != hash_blocks(b"aaaa", 4, "model", 9)
-        assert hash_blocks(b"aaaa", 4, seed, 9) == hash_blocks(memoryview(b"aaaa"), 4, seed, 9)
