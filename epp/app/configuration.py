@@ -4,13 +4,18 @@ import msgspec
 
 from epp.app.options import FlagError, ServeOptions
 from epp.core.config.load import default_config, load_config
+from epp.core.config.parameters import EngineConfig
 from epp.core.config.settings import PickerConfig
 from epp.core.scheduling.catalogue import CATALOGUE
+from epp.edge.scrape.dialects import ENGINE_LABELS, Dialects
+from epp.edge.scrape.engines import ENGINES
+from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec, parse_metric_spec
+from epp.edge.scrape.metric_names import MetricNames
 from epp.edge.scrape.metrics_page import PageOptions
-from epp.edge.scrape.vllm import VLLM, MetricNames
 
 CONFIG_TEXT_SOURCE = "--config-text"
+NOTHING_KNOWN = MetricNames(waiting=None, running=None)
 
 
 def picker_config(options: ServeOptions) -> PickerConfig:
@@ -44,41 +49,49 @@ def page_options(options: ServeOptions, config: PickerConfig) -> PageOptions:
     )
 
 
-def metric_names(options: ServeOptions, config: PickerConfig) -> MetricNames:
-    """Names of the flags, replaced by the engineConfigs entry of the default engine; raises InvalidInput for a spec."""
-    names = MetricNames(
+def dialects(options: ServeOptions, config: PickerConfig) -> Dialects:
+    """Metric names per engine: built-in ones, those of the flags for vLLM, and engineConfigs; raises InvalidInput."""
+    vllm = msgspec.structs.replace(
+        VLLM,
         waiting=_spec(options.waiting_metric, "--total-queued-requests-metric", VLLM.waiting),
         running=_spec(options.running_metric, "--total-running-requests-metric", VLLM.running),
-        kv_usage=_alternatives(options.kv_usage_metric, "--kv-cache-usage-percentage-metric"),
+        kv_usage=_usage(options.kv_usage_metric, "--kv-cache-usage-percentage-metric", VLLM.kv_usage),
         cache_info=_spec(options.cache_info_metric, "--cache-info-metric", VLLM.cache_info),
         lora_info=_spec(options.lora_metric, "--lora-info-metric", VLLM.lora_info),
     )
-    extractor = config.metrics.extractor if config.metrics else None
-    engine = (
-        next((each for each in extractor.engine_configs if each.name == extractor.default_engine), None)
-        if extractor
-        else None
-    )
-    if engine is None:
-        return names
-    source = f"{config.source}: engineConfigs {engine.name!r}"
-    return msgspec.structs.replace(
-        names,
+    engines = {**ENGINES, "vllm": vllm}
+    if config.metrics is None:
+        return Dialects(engines, vllm)
+    extractor = config.metrics.extractor
+    for engine in extractor.engine_configs:
+        source = f"{config.source}: engineConfigs {engine.name!r}"
+        engines[engine.name] = _described(engine, engines.get(engine.name, NOTHING_KNOWN), source)
+    labels = (extractor.engine_label_key,) if extractor.engine_label_key else ENGINE_LABELS
+    return Dialects(engines, engines.get(extractor.default_engine, vllm), labels)
+
+
+def _described(engine: EngineConfig, names: MetricNames, source: str) -> MetricNames:
+    """`names` with everything that an engineConfigs entry says."""
+    return MetricNames(
         waiting=_spec(engine.queued_requests_spec, source, names.waiting),
         running=_spec(engine.running_requests_spec, source, names.running),
-        kv_usage=(_spec(engine.kv_usage_spec, source, names.kv_usage[0]), *names.kv_usage[1:]),
+        kv_usage=_usage(engine.kv_usage_spec, source, names.kv_usage),
         cache_info=_spec(engine.cache_info_spec, source, names.cache_info),
-        lora_info=_spec(engine.lora_spec, source, names.lora_info),
         block_tokens_label=engine.cache_block_size_label_name or names.block_tokens_label,
         blocks_label=engine.cache_num_blocks_label_name or names.blocks_label,
+        block_tokens=_spec(engine.cache_block_size_spec, source, names.block_tokens),
+        blocks=_spec(engine.cache_num_blocks_spec, source, names.blocks),
+        lora_info=_spec(engine.lora_spec, source, names.lora_info),
     )
 
 
-def _spec(text: str, source: str, default: MetricSpec) -> MetricSpec:
+def _spec(text: str, source: str, default: MetricSpec | None) -> MetricSpec | None:
     return parse_metric_spec(text, source) if text else default
 
 
-def _alternatives(text: str, source: str) -> tuple[MetricSpec, ...]:
-    """The named metric first, then vLLM's own spellings, newest first."""
-    named = _spec(text, source, VLLM.kv_usage[0])
-    return (named, *(spec for spec in VLLM.kv_usage if spec != named))
+def _usage(text: str, source: str, known: tuple[MetricSpec, ...]) -> tuple[MetricSpec, ...]:
+    """The named metric first, then the engine's own spellings."""
+    if not text:
+        return known
+    named = parse_metric_spec(text, source)
+    return (named, *(spec for spec in known if spec != named))

@@ -9,7 +9,7 @@ from random import Random
 
 import msgspec
 
-from epp.app.configuration import metric_names, page_options
+from epp.app.configuration import dialects, page_options
 from epp.app.listening import bind, host_of
 from epp.app.membership import Membership
 from epp.app.object_source import open_object_source, waiting_for
@@ -51,7 +51,6 @@ from epp.edge.observe.tee import TeeSink
 from epp.edge.scrape.metrics_page import MetricsPage
 from epp.edge.scrape.period import ScrapeBudget
 from epp.edge.scrape.poller import Poller, ScrapeProblem
-from epp.edge.scrape.vllm import scan
 
 SELF_CHECK_EVERY_S = 5.0
 RETRY_EVERY_S = 1.0
@@ -205,12 +204,12 @@ class PickerProcess:
         if config.metrics is None:
             return None
         pages = page_options(self._options, config)
-        names = metric_names(self._options, config)
+        engines = dialects(self._options, config)
         interval_s = config.metrics.source.interval or self._options.scrape_interval_s
         return Poller(
             ScrapeResults(self._roster, self._sink),
             lambda endpoint: MetricsPage(endpoint, pages),
-            lambda page: scan(page, names),
+            engines.scan,
             is_busy=self._is_busy,
             on_problem=self._scrape_problem,
             budget=ScrapeBudget(floor_s=interval_s, cores=self._options.scrape_cpu_budget),

@@ -65,7 +65,9 @@ def judge(evidence: Evidence) -> Verdict:
         else:
             picks[answer.served_by] += 1
         if told and answer.served_by != told and (answer.is_ok or answer.served_by):
-            problems.append(f"{answer.request.request_id}: picked {told}, served by {answer.served_by or 'nobody knows'}")
+            problems.append(
+                f"{answer.request.request_id}: picked {told}, served by {answer.served_by or 'an unknown pod'}"
+            )
     if not evidence.picker_died:
         if bypassed:
             problems.append(f"{bypassed} requests were answered without a decision")

@@ -18,7 +18,7 @@ from epp.core.config.settings_types import METRICS_EXTRACTOR, METRICS_SOURCE
 from epp.core.config.structure import read_at, read_entries, value_at
 from epp.core.yaml import Path
 
-KNOWN_ENGINES = ("vllm",)
+KNOWN_ENGINES = ("vllm", "sglang", "trtllm-serve", "triton-tensorrt-llm", "triton")
 """engines whose metric names need not be described"""
 
 
@@ -91,16 +91,12 @@ def _metrics(pairs: list[Pair], section: DataLayerSection, table: PluginTable) -
 
 
 def _note_engines(path: Path, engines: CoreMetricsExtractorParameters, table: PluginTable) -> None:
-    """All endpoints of a pool are read as the one default engine."""
-    described = [engine.name for engine in engines.engine_configs]
-    default = engines.default_engine
-    if default not in (*KNOWN_ENGINES, *described):
-        text = f"the metric names of {default!r} are not known, those of vLLM are used; describe it in engineConfigs"
+    """An engine that nobody describes is read as vLLM."""
+    known = (*KNOWN_ENGINES, *(engine.name for engine in engines.engine_configs))
+    if engines.default_engine not in known:
+        default = engines.default_engine
+        text = f"the metric names of {default!r} are not known, vLLM's are used; describe it in engineConfigs"
         table.findings.notice((*path, "defaultEngine"), text)
-    for index, name in enumerate(described):
-        if name != default:
-            text = f"no effect: every pod is read as the default engine, {default!r}"
-            table.findings.notice((*path, "engineConfigs", index), text)
 
 
 def _discovery(section: DataLayerSection, table: PluginTable) -> FileDiscoveryParameters | None:

@@ -42,9 +42,6 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
         CoreMetricsExtractorParameters,
         aliases=("model-server-protocol-metrics",),
         inert_fields={
-            "engineLabelKey": "every pod is read as `defaultEngine`",
-            "cacheBlockSizeSpec": "the block size is read from a label of cacheInfoSpec",
-            "cacheNumBlocksSpec": "the number of blocks is read from a label of cacheInfoSpec",
             "customMetrics": "no plugin reads further metrics",
         },
     ),

@@ -36,6 +36,8 @@ from epp.edge.extproc.body_budget import BodyBudget
 from epp.edge.extproc.refusals import to_http
 from epp.edge.extproc.transport import ServerStream
 
+LONGEST_WAIT_S = 119.0
+"""with the conversation's margin just below the max_message_timeout of our Envoy configurations, 120 s"""
 BUDGET_WAIT_S = 5.0
 """how long a stream waits for room in the body budget before it is refused"""
 
@@ -182,13 +184,13 @@ class StreamExecutor:
     def _hold(self, ticket: Ticket) -> None:
         self._ticket = ticket
         ticket.on_answer(self._ticket_answered)
-        self._deadline = asyncio.get_running_loop().call_later(ticket.wait_s, self._overdue)
-        self._receive(Held(ticket.wait_s))
+        wait_s = min(ticket.wait_s, LONGEST_WAIT_S)
+        self._deadline = asyncio.get_running_loop().call_later(wait_s, self._overdue, wait_s)
+        self._receive(Held(wait_s))
 
-    def _overdue(self) -> None:
+    def _overdue(self, waited: float) -> None:
         """The picker's own deadline: under full-duplex the proxy has none."""
         if self._ticket is not None and self._ticket.is_open:
-            waited = self._ticket.wait_s
             self._ticket.answer(
                 ServiceUnavailable(
                     f"request timed out in queue: no endpoint within {waited:g} s",

@@ -15,10 +15,10 @@ import msgspec
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import Clock, LoadReport, LoadSink
 from epp.edge.scrape.cpu_meter import CpuMetered
+from epp.edge.scrape.load_scan import NO_LOAD
 from epp.edge.scrape.metrics_page import PageError
 from epp.edge.scrape.period import CostEstimate, Periods, ScrapeBudget, plan_periods
 from epp.edge.scrape.timetable import Timetable
-from epp.edge.scrape.vllm import NO_LOAD
 
 PLAN_PERIOD_S = 0.1
 _SHORTEST_REST_S = 0.005
@@ -72,7 +72,7 @@ class Poller:
         self,
         sink: LoadSink,
         open_page: Callable[[Endpoint], Page],
-        scan: Callable[[bytes], LoadReport],
+        scan: Callable[[Endpoint, bytes], LoadReport],
         *,
         is_busy: Callable[[Endpoint], bool],
         on_problem: Callable[[ScrapeProblem], None],
@@ -172,7 +172,7 @@ class Poller:
 
     async def _read(self, target: _Target) -> None:
         try:
-            report = self._scan(await target.page.read())
+            report = self._scan(target.endpoint, await target.page.read())
         except PageError as error:
             self._failed(target, error.problem, local_origin=error.local_origin)
             return

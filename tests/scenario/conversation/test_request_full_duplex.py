@@ -2,18 +2,15 @@
 
 import pytest
 
-from epp.core.domain.errors import BadRequest, PayloadTooLarge, Refusal
 from epp.core.domain.request import PromptKind
 from epp.core.protocol.chunks import MAX_CHUNK_BYTES
-from epp.core.protocol.commands import Continue, Phase, Refuse, Route, SendBody
+from epp.core.protocol.commands import Continue, Phase, Route, SendBody
 from epp.core.protocol.events import BodyMode, Headers, RequestBodyChunk, RequestTrailers
-from epp.core.protocol.request_side import ConversationSettings
 from tests.support.playbook import (
     ANY_REQUEST,
     GENERATED_ID,
     PICKED,
     Playbook,
-    a_refusal,
     a_request,
     decided,
     get,
@@ -174,73 +171,6 @@ def test_a_get_with_trailers_and_no_chunk_gets_no_body() -> None:
     ).nothing()
 
 
-@pytest.mark.parametrize("chunks", [[b""], [b"", b""]])
-def test_an_empty_body_where_one_is_needed_is_refused(chunks: list[bytes]) -> None:
-    book = Playbook() >> post(DUPLEX)
-    for chunk in chunks[:-1]:
-        book >> RequestBodyChunk(chunk, end_of_stream=False)
-    (
-        book
-        >> RequestBodyChunk(chunks[-1], end_of_stream=True)
-        << Refuse(a_refusal(BadRequest, "the body is empty"))
-    ).nothing()  # fmt: skip
-
-
-def test_a_post_of_headers_alone_is_refused() -> None:
-    (Playbook() >> post(DUPLEX, end_of_stream=True) << Refuse(a_refusal(BadRequest, "/v1/completions"))).nothing()
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "kind", "text"),
-    [
-        ("/v1/completions", b"hello", BadRequest, "bodyMap"),
-        ("/v1/completions", b"{}", BadRequest, "prompt"),
-        ("/v1/completions", b'{"prompt":"x"}', BadRequest, "model not found in request body"),
-        ("/v1/embeddings", BODY, BadRequest, "no parser registered matching path suffix for: /v1/embeddings"),
-        ("/v1/completions", b'{"model":"m","prompt":"x","\xff":1,"priority":1}', BadRequest, "UTF-8"),
-    ],
-)
-def test_a_body_that_cannot_be_used_is_refused_before_routing(
-    path: str, body: bytes, kind: type[Refusal], text: str
-) -> None:
-    book = Playbook() >> post(DUPLEX, path=path)
-    (book >> RequestBodyChunk(body, end_of_stream=True) << Refuse(a_refusal(kind, text))).nothing()
-    assert book.conversation.held_bytes == 0
-
-
-def test_a_declared_length_above_the_limit_is_refused_before_the_body_comes() -> None:
-    settings = ConversationSettings(max_body_bytes=100)
-    (Playbook(settings) >> post(DUPLEX, headers={"content-length": "100"})).nothing()
-    (
-        Playbook(settings)
-        >> post(DUPLEX, headers={"content-length": "101"})
-        << Refuse(a_refusal(PayloadTooLarge, "100 bytes"))
-    ).nothing()
-
-
-@pytest.mark.parametrize("declared", ["", "abc", "-5", "²", "9" * 5000])
-def test_a_declared_length_that_is_no_number_is_not_believed(declared: str) -> None:
-    (
-        Playbook(ConversationSettings(max_body_bytes=100))
-        >> post(DUPLEX, headers={"content-length": declared})
-        >> RequestBodyChunk(BODY, end_of_stream=True)
-        << Route(ANY_REQUEST)
-    ).nothing()
-
-
-def test_bytes_above_the_limit_are_refused_when_they_come_and_the_rest_is_ignored() -> None:
-    book = Playbook(ConversationSettings(max_body_bytes=100))
-    (
-        book
-        >> post(DUPLEX)
-        >> RequestBodyChunk(b"x" * 60, end_of_stream=False)
-        >> RequestBodyChunk(b"x" * 40, end_of_stream=False)
-        >> RequestBodyChunk(b"x", end_of_stream=False)
-        << Refuse(a_refusal(PayloadTooLarge, "--max-body-bytes"))
-        >> RequestBodyChunk(b"x" * 1000, end_of_stream=True)
-    ).nothing()
-
-
 def test_held_bytes_follow_the_body_and_end_with_the_decision() -> None:
     book = Playbook() >> post(DUPLEX) >> RequestBodyChunk(BODY[:10], end_of_stream=False)
     assert book.conversation.held_bytes == 10
@@ -317,18 +247,3 @@ def test_fallbacks_are_one_list_in_order() -> None:
     both = f"{PICKED},10.0.0.2:8000"
     book = Playbook() >> get(DUPLEX) << Route(ANY_REQUEST)
     (book >> decided(both) << routing(HEADERS, both)).nothing()
-
-
-def test_a_body_nested_to_the_edge_is_either_routed_or_refused() -> None:
-    """The interpreter's recursion limit is met while the body is read, never later."""
-    seen = set()
-    for depth in range(700, 1100, 7):
-        body = b'{"model":"m","prompt":"x","priority":1,"a":%s%s}' % (b"[" * depth, b"]" * depth)
-        book = Playbook() >> post(DUPLEX)
-        [command] = book.conversation.receive(RequestBodyChunk(body, end_of_stream=True))
-        seen.add(type(command))
-        if isinstance(command, Route):
-            sent = book.conversation.receive(decided())[-1]
-            assert isinstance(sent, SendBody)
-            assert bytes(sent.data) == body.replace(b'"priority":1,', b"")
-    assert seen <= {Route, Refuse}

@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from epp.app.configuration import metric_names, page_options, picker_config
+from epp.app.configuration import dialects, page_options, picker_config
 from epp.app.options import FlagError, ServeOptions, parse_flags
 from epp.core.config.mistakes import ConfigurationError
 from epp.core.config.settings import PickerConfig
+from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import InvalidInput
+from epp.edge.scrape.engines.sglang import SGLANG
+from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec
+from epp.edge.scrape.metric_names import MetricNames
 from epp.edge.scrape.metrics_page import PageOptions
-from epp.edge.scrape.vllm import VLLM
 
 HEAD = """\
 apiVersion: llm-d.ai/v1alpha1
@@ -71,12 +75,22 @@ def test_the_text_of_a_flag_is_named_after_it() -> None:
         with_text("nonsense: 1\n")
 
 
-def test_metric_names_are_those_of_vllm() -> None:
+def names_of(options: ServeOptions, config: PickerConfig, engine: str = "") -> MetricNames:
+    """How an endpoint is read whose pod is labelled with `engine`, or not at all."""
+    labels = {"llm-d.ai/engine-type": engine} if engine else {}
+    endpoint = Endpoint.create(namespace="default", pod="a", rank=0, address="10.0.0.1", port=8000, labels=labels)
+    return dialects(options, config).names_for(endpoint)
+
+
+def test_metric_names_are_those_of_vllm_unless_a_label_says_otherwise() -> None:
     options = options_of()
-    assert metric_names(options, picker_config(options)) == VLLM
+    config = picker_config(options)
+    assert names_of(options, config) == names_of(options, config, "vllm") == VLLM
+    assert names_of(options, config, "sglang") == SGLANG
+    assert names_of(options, config, "never-heard-of") == VLLM
 
 
-def test_flags_name_other_metrics() -> None:
+def test_flags_name_other_metrics_of_vllm() -> None:
     options = options_of(
         total_queued_requests_metric="q{kind=all}",
         total_running_requests_metric="r",
@@ -84,38 +98,49 @@ def test_flags_name_other_metrics() -> None:
         lora_info_metric="l",
         cache_info_metric="c",
     )
-    names = metric_names(options, picker_config(options))
+    config = picker_config(options)
+    names = names_of(options, config)
 
     assert names.waiting == MetricSpec("q", (("kind", "all"),))
     assert (names.running, names.lora_info, names.cache_info) == (MetricSpec("r"), MetricSpec("l"), MetricSpec("c"))
     assert names.kv_usage == (MetricSpec("vllm:gpu_cache_usage_perc"), MetricSpec("vllm:kv_cache_usage_perc"))
+    assert names_of(options, config, "sglang") == SGLANG
 
 
 def test_an_empty_flag_means_the_default() -> None:
     options = options_of(total_queued_requests_metric="", kv_cache_usage_percentage_metric="")
-    assert metric_names(options, picker_config(options)) == VLLM
+    assert names_of(options, picker_config(options)) == VLLM
 
 
-def test_the_default_engine_of_the_configuration_replaces_what_it_names() -> None:
-    names = metric_names(*with_text(ENGINES, total_running_requests_metric="r"))
+def test_engines_of_the_configuration_are_as_it_describes_them() -> None:
+    options, config = with_text(ENGINES, total_running_requests_metric="r")
+    mine = MetricNames(
+        waiting=MetricSpec("mine:waiting"),
+        running=None,
+        kv_usage=(MetricSpec("mine:kv", (("pool", "main"),)),),
+        block_tokens_label="tokens",
+    )
+    assert names_of(options, config) == mine, "the default engine"
+    assert names_of(options, config, "other").running == MetricSpec("other:running")
+    assert names_of(options, config, "vllm").running == MetricSpec("r")
 
-    assert names.waiting == MetricSpec("mine:waiting")
-    assert names.kv_usage[0] == MetricSpec("mine:kv", (("pool", "main"),))
-    assert names.block_tokens_label == "tokens"
-    assert names.running == MetricSpec("r"), "not described, so as the flag says"
-    assert names.blocks_label == VLLM.blocks_label
+
+def test_what_the_configuration_leaves_out_of_a_known_engine_stays() -> None:
+    options, config = with_text(ENGINES.replace("name: other", "name: sglang"))
+    expected = msgspec.structs.replace(SGLANG, running=MetricSpec("other:running"))
+    assert names_of(options, config, "sglang") == expected
 
 
 def test_a_metric_name_that_is_none_names_its_flag() -> None:
     options = options_of(lora_info_metric="9lives{")
     with pytest.raises(InvalidInput, match=r"^--lora-info-metric: '9lives{' is not a metric"):
-        metric_names(options, picker_config(options))
+        dialects(options, picker_config(options))
 
 
 def test_a_label_that_is_none_names_its_engine() -> None:
     options, config = with_text(ENGINES.replace("pool=main", "pool"))
     with pytest.raises(InvalidInput, match=r"engineConfigs 'mine': 'pool' in 'mine:kv{pool}' is not label=value"):
-        metric_names(options, config)
+        dialects(options, config)
 
 
 def test_the_page_is_where_the_flags_say() -> None:

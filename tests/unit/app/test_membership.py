@@ -19,9 +19,10 @@ from epp.core.state.roster import Roster
 from epp.edge.gateway.eds import EdsFile, EdsWriteError
 from epp.edge.observe.families import Dialect
 from epp.edge.observe.sink import PrometheusSink
+from epp.edge.scrape.dialects import Dialects
+from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.period import ScrapeBudget
 from epp.edge.scrape.poller import Poller
-from epp.edge.scrape.vllm import scan
 
 POOL = InferencePool("default", "pool", {"app": "vllm"}, (8000,))
 A, B, C = (
@@ -78,7 +79,12 @@ class Rig:
         self.membership = Membership(
             roster=self.roster,
             poller=Poller(
-                self.roster, self._page, scan, is_busy=lambda _: False, on_problem=_unexpected, budget=ScrapeBudget()
+                self.roster,
+                self._page,
+                Dialects({}, VLLM).scan,
+                is_busy=lambda _: False,
+                on_problem=_unexpected,
+                budget=ScrapeBudget(),
             ),
             eds=self.eds,
             sink=self.sink,

@@ -221,27 +221,26 @@ def test_a_gate_without_effect_gets_a_notice(gate: str, notice: str) -> None:
 def test_declared_metrics_plugins_count_without_being_listed_as_sources() -> None:
     config = load(
         "plugins:\n- type: queue-scorer\n- {type: metrics-data-source, name: s, parameters: {port: 9100}}\n"
-        "- {type: core-metrics-extractor, name: e, parameters: {defaultEngine: sglang}}\n"
+        "- {type: core-metrics-extractor, name: e, parameters: {defaultEngine: mine}}\n"
     )
     assert config.metrics is not None
     assert config.metrics.source == MetricsDataSourceParameters(port=9100)
-    assert config.metrics.extractor == CoreMetricsExtractorParameters(default_engine="sglang")
+    assert config.metrics.extractor == CoreMetricsExtractorParameters(default_engine="mine")
     assert notices(config) == [
         (
-            "epp.yaml:6: plugins[2].parameters.defaultEngine: the metric names of 'sglang' are not known, "
-            "those of vLLM are used; describe it in engineConfigs"
+            "epp.yaml:6: plugins[2].parameters.defaultEngine: the metric names of 'mine' are not known, "
+            "vLLM's are used; describe it in engineConfigs"
         )
     ]
 
 
-def test_engines_beside_the_default_one_have_no_effect() -> None:
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm-serve", "triton-tensorrt-llm", "triton", "described"])
+def test_an_engine_that_is_known_or_described_needs_no_notice(engine: str) -> None:
     config = load(
         "plugins:\n- type: queue-scorer\n- type: core-metrics-extractor\n"
-        "  parameters:\n    engineConfigs:\n    - name: vllm\n    - name: sglang\n"
+        f"  parameters:\n    defaultEngine: {engine}\n    engineConfigs:\n    - name: described\n"
     )
-    assert notices(config) == [
-        "epp.yaml:9: plugins[1].parameters.engineConfigs[1]: no effect: every pod is read as the default engine, 'vllm'"
-    ]
+    assert notices(config) == []
 
 
 def test_parameters_that_change_nothing_yet_get_a_notice_at_any_depth() -> None:

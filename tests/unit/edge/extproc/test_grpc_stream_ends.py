@@ -3,7 +3,6 @@
 import asyncio
 
 import grpc
-import grpc.aio
 import pytest
 
 from epp.edge.extproc import grpc_transport
@@ -126,9 +125,11 @@ async def test_drain_does_not_wait_for_streams_that_are_over() -> None:
 async def test_drain_ends_even_when_a_peer_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grpc_transport, "ABORT_AFTER_S", 0.1)
 
+    chunk = bytes(MIB)
+
     def flood(handler: Handler, _message: bytes) -> None:
         for _ in range(500):
-            handler.stream.send(bytes(MIB))
+            handler.stream.send(chunk)
 
     async with serving(flood) as (transport, client):
         stream = client.stream()

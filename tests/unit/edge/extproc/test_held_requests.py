@@ -124,3 +124,16 @@ async def test_a_local_reply_of_the_proxy_withdraws_the_ticket_and_the_stream_go
         assert picker.budget.held_bytes == len(BODY), "until the stream is over"
         request.reset()
         await picker.at_rest()
+
+
+async def test_a_wait_never_exceeds_what_the_proxy_grants() -> None:
+    picker, router = holding(wait_s=600.0)
+    async with serving(picker), ExtProcClient(picker.port) as envoy:
+        request = envoy.request(BUFFERED)
+        sending = envoy.in_background(request.send(BODY))
+        await eventually(lambda: router.held)
+        router.grant()
+        await sending
+        assert request.extensions == [120.0]
+        request.reset()
+        await picker.at_rest()

@@ -11,10 +11,11 @@ import trustme
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import LoadReport
+from epp.edge.scrape.dialects import Dialects
+from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.metrics_page import MOST_PAGE_BYTES, MetricsPage, PageError, PageOptions
 from epp.edge.scrape.period import ScrapeBudget
 from epp.edge.scrape.poller import Poller, ScrapeProblem
-from epp.edge.scrape.vllm import scan
 from tests.support.eventually import eventually
 
 PAGE = b"vllm:num_requests_waiting 5\n"
@@ -299,7 +300,7 @@ async def test_the_poller_over_real_connections() -> None:
     poller = Poller(
         reports,
         partial(MetricsPage, options=PageOptions(timeout_s=1.0)),
-        scan,
+        Dialects({}, VLLM).scan,
         is_busy=lambda _: True,
         on_problem=problems.append,
         budget=ScrapeBudget(floor_s=0.01, cores=1.0),

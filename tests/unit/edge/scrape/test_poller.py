@@ -9,10 +9,11 @@ import pytest
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import LoadReport
+from epp.edge.scrape.dialects import Dialects
+from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.metrics_page import PageError
 from epp.edge.scrape.period import ScrapeBudget
 from epp.edge.scrape.poller import Poller, ScrapeProblem
-from epp.edge.scrape.vllm import scan
 from tests.support.virtual_clock import VirtualClock
 
 Answer = Callable[[], bytes]
@@ -81,7 +82,7 @@ class Lab:
         self.poller = Poller(
             self,
             self.open_page,
-            scan,
+            Dialects({}, VLLM).scan,
             is_busy=lambda pod: pod.pod in self.busy,
             on_problem=self.problems.append,
             budget=ScrapeBudget(),

@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epp.core.domain.ports import LoadReport
+from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec, parse_metric_spec
-from epp.edge.scrape.vllm import NO_LOAD, MetricNames, scan
+from epp.edge.scrape.load_scan import NO_LOAD
+from epp.edge.scrape.load_scan import scan as scan_with
+from epp.edge.scrape.metric_names import MetricNames
+
+
+def scan(page: bytes, names: MetricNames = VLLM) -> LoadReport:
+    """In vLLM's dialect unless told otherwise."""
+    return scan_with(page, names)
+
 
 PAGE = b"""\
 # HELP python_gc_objects_collected_total Objects collected during gc

@@ -1,17 +1,16 @@
-"""vLLM's metrics page: which series say how loaded the engine is.
+"""Finds a load on a metrics page: the few series that say how loaded the engine is, by the names of its dialect.
 
 Gauges of several engines on one page (data parallelism inside a pod): waiting and running are summed, of the KV cache
-usage the highest counts. `vllm:lora_requests_info` keeps a series for every combination of adapters it has ever had;
-its value is the unix time of the last update, so the newest one is true.
+usage the highest counts. An info metric of LoRA adapters keeps a series for every combination of adapters it has ever
+had; its value is the unix time of the last update, so the newest one is true.
 Source: model server protocol, proposal 003; newest-series rule as in the reference.
 """
 
 from collections.abc import Iterable
 
-import msgspec
-
 from epp.core.domain.ports import LoadReport
 from epp.edge.scrape.exposition import MetricSpec, Sample, samples
+from epp.edge.scrape.metric_names import MetricNames
 
 MOST_REQUESTS = 1e7
 MOST_BLOCKS = 1e10
@@ -19,35 +18,16 @@ _ROUNDING = 1e-6
 NO_LOAD = LoadReport()
 
 
-class MetricNames(msgspec.Struct, frozen=True):
-    """Where to look; the defaults are vLLM's own names."""
-
-    waiting: MetricSpec = MetricSpec("vllm:num_requests_waiting")
-    running: MetricSpec = MetricSpec("vllm:num_requests_running")
-    kv_usage: tuple[MetricSpec, ...] = (
-        MetricSpec("vllm:kv_cache_usage_perc"),
-        MetricSpec("vllm:gpu_cache_usage_perc"),
-    )
-    """the first one that the page has counts; the second is the name until vLLM 0.9"""
-    cache_info: MetricSpec = MetricSpec("vllm:cache_config_info")
-    lora_info: MetricSpec = MetricSpec("vllm:lora_requests_info")
-    block_tokens_label: str = "block_size"
-    blocks_label: str = "num_gpu_blocks"
-
-
-VLLM = MetricNames()
-
-
-def scan(page: bytes, names: MetricNames = VLLM) -> LoadReport:
+def scan(page: bytes, names: MetricNames) -> LoadReport:
     """The load that a page tells; equal to NO_LOAD when it has none of the metrics.
 
     Negative, infinite and absurd values count as missing.
     """
-    waiting = _within(samples(page, names.waiting), MOST_REQUESTS)
-    running = _within(samples(page, names.running), MOST_REQUESTS)
+    waiting = _within(_samples(page, names.waiting), MOST_REQUESTS)
+    running = _within(_samples(page, names.running), MOST_REQUESTS)
     usages = next(filter(None, (_within(samples(page, spec), 1.0 + _ROUNDING) for spec in names.kv_usage)), [])
-    block_tokens, blocks = _cache_size(samples(page, names.cache_info), names)
-    adapters = _newest_labels(samples(page, names.lora_info))
+    block_tokens, blocks = _cache_size(page, names)
+    adapters = _newest_labels(_samples(page, names.lora_info))
     return LoadReport(
         waiting=sum(waiting) if waiting else None,
         running=sum(running) if running else None,
@@ -64,11 +44,18 @@ def _within(found: Iterable[Sample], most: float) -> list[float]:
     return [sample.value for sample in found if 0.0 <= sample.value <= most]
 
 
-def _cache_size(found: Iterable[Sample], names: MetricNames) -> tuple[int | None, int | None]:
-    """Tokens per block, and blocks, of the engine with the largest cache."""
+def _samples(page: bytes, spec: MetricSpec | None) -> Iterable[Sample]:
+    return samples(page, spec) if spec is not None else ()
+
+
+def _cache_size(page: bytes, names: MetricNames) -> tuple[int | None, int | None]:
+    """Tokens per block, and blocks, of the engine with the largest cache: from labels, else from gauges."""
+    found = _samples(page, names.cache_info)
     sizes = [(sample.labels.get(names.blocks_label), sample.labels.get(names.block_tokens_label)) for sample in found]
     known = [(_count(blocks or "") or 0, _count(tokens or "") or 0) for blocks, tokens in sizes]
     blocks, tokens = max(known, default=(0, 0))
+    blocks = blocks or int(max(_within(_samples(page, names.blocks), MOST_BLOCKS), default=0))
+    tokens = tokens or int(max(_within(_samples(page, names.block_tokens), MOST_BLOCKS), default=0))
     return tokens or None, blocks or None
 
 

@@ -1,0 +1,34 @@
+# One image for every subcommand: `serve`, `fake-vllm`, `up`. Built from the checkout, without a network beyond the
+# package index: `docker build -t endpoint-picker .`
+#
+# Everything is installed from wheels whose hashes are in the lock files. The build stage has all tools of `make check`,
+# the image only what requirements-runtime.lock names.
+
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --require-hashes --only-binary :all: --requirement requirements.lock
+COPY requirements-runtime.lock ./
+RUN python -m venv --without-pip /opt/epp \
+ && pip --python /opt/epp/bin/python install --no-cache-dir --require-hashes --only-binary :all: \
+      --requirement requirements-runtime.lock
+COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY protos protos
+COPY envoy envoy
+COPY epp epp
+RUN python protos/generate.py \
+ && hatchling build --target wheel --directory /wheels \
+ && pip --python /opt/epp/bin/python install --no-cache-dir --no-index --no-deps /wheels/*.whl
+
+FROM python:3.12-slim
+LABEL org.opencontainers.image.title="endpoint-picker" org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/epp /opt/epp
+# A volume that is mounted here belongs to the picker from its first use.
+RUN install --directory --owner 65532 --group 65532 /etc/endpoints
+# Nothing is written but to volumes and /tmp (`epp up`), so the root file system may be read-only.
+ENV PATH=/opt/epp/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+USER 65532:65532
+# ext_proc, gRPC health, metrics and debug pages
+EXPOSE 9002 9003 9090
+ENTRYPOINT ["epp"]
+CMD ["--help"]

@@ -1,0 +1,33 @@
+"""Reads every endpoint's page in the dialect of its engine, which a pod label names."""
+
+from collections.abc import Mapping, Sequence
+
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.ports import LoadReport
+from epp.edge.scrape.load_scan import scan
+from epp.edge.scrape.metric_names import MetricNames
+
+ENGINE_LABELS = ("llm-d.ai/engine-type", "inference.networking.k8s.io/engine-type")
+
+
+class Dialects:
+    """Metric names by engine; an endpoint without a label, or with an unknown engine, is read as the default one."""
+
+    def __init__(
+        self, engines: Mapping[str, MetricNames], default: MetricNames, labels: Sequence[str] = ENGINE_LABELS
+    ) -> None:
+        self._engines = engines
+        self._default = default
+        self._labels = labels
+
+    def names_for(self, endpoint: Endpoint) -> MetricNames:
+        """The dialect of one endpoint."""
+        for label in self._labels:
+            engine = endpoint.labels.get(label)
+            if engine is not None:
+                return self._engines.get(engine, self._default)
+        return self._default
+
+    def scan(self, endpoint: Endpoint, page: bytes) -> LoadReport:
+        """The load that an endpoint's page tells."""
+        return scan(page, self.names_for(endpoint))

@@ -1,0 +1,26 @@
+"""Which metric of an engine means what."""
+
+import msgspec
+
+from epp.edge.scrape.exposition import MetricSpec
+
+
+class MetricNames(msgspec.Struct, frozen=True):
+    """One dialect; None where the engine has no such metric."""
+
+    waiting: MetricSpec | None
+    """requests in the engine's queue"""
+    running: MetricSpec | None
+    """requests in the engine's batch"""
+    kv_usage: tuple[MetricSpec, ...] = ()
+    """used fraction of the KV cache; the first one that the page has counts"""
+    cache_info: MetricSpec | None = None
+    """info metric whose labels are the block size and the number of blocks"""
+    block_tokens_label: str = ""
+    blocks_label: str = ""
+    block_tokens: MetricSpec | None = None
+    """gauge of the block size, where it is no label"""
+    blocks: MetricSpec | None = None
+    """gauge of the number of blocks, where it is no label"""
+    lora_info: MetricSpec | None = None
+    """info metric of the LoRA adapters"""
