@@ -46,9 +46,11 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: $(INSTALLED) ## write requirements.lock anew (needs uv on the PATH)
+lock: $(INSTALLED) ## write both lock files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --quiet --upgrade --extra fast --extra lab --group dev --generate-hashes \
 	  --only-binary :all: --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements.lock
+	uv pip compile pyproject.toml --quiet --extra fast --extra lab --constraint requirements.lock --generate-hashes \
+	  --only-binary :all: --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements-runtime.lock
 
 clean: ## remove what the other commands made
 	rm -rf $(VENV) epp/_pb .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
