@@ -6,6 +6,7 @@ from epp.app.options import FlagError, ServeOptions
 from epp.core.config.load import default_config, load_config
 from epp.core.config.parameters import EngineConfig
 from epp.core.config.settings import PickerConfig
+from epp.core.protocol.apis.parsers import DEFAULT_PARSERS, ParserTable
 from epp.core.scheduling.catalogue import CATALOGUE
 from epp.edge.scrape.dialects import ENGINE_LABELS, Dialects
 from epp.edge.scrape.engines import ENGINES
@@ -29,6 +30,11 @@ def picker_config(options: ServeOptions) -> PickerConfig:
     except OSError as error:
         raise FlagError("config-file", f"{options.config_file} cannot be read: {error.strerror}") from error
     return load_config(text, str(options.config_file), CATALOGUE)
+
+
+def parser_table(config: PickerConfig) -> ParserTable:
+    """Who reads request bodies: the parsers of the configuration in its order, else the default ones."""
+    return ParserTable([config.plugin(name).type for name in config.parsers] or DEFAULT_PARSERS)
 
 
 def page_options(options: ServeOptions, config: PickerConfig) -> PageOptions:

@@ -9,7 +9,7 @@ from random import Random
 
 import msgspec
 
-from epp.app.configuration import dialects, page_options
+from epp.app.configuration import dialects, page_options, parser_table
 from epp.app.listening import bind, host_of
 from epp.app.membership import Membership
 from epp.app.object_source import open_object_source, waiting_for
@@ -177,6 +177,7 @@ class PickerProcess:
             settings=ConversationSettings(
                 max_body_bytes=options.max_body_bytes,
                 assume_body_mode=options.assume_body_mode,
+                parsers=parser_table(self._config),
                 cut_priority=options.body_priority is BodyPriority.LARGER_FIRST,
             ),
             budget=self._budget,

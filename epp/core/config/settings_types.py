@@ -11,7 +11,6 @@ from epp.core.config.parameters import (
     InFlightLoadProducerParameters,
     MetricsDataSourceParameters,
     StaticUsageLimitParameters,
-    UtilizationDetectorParameters,
 )
 
 METRICS_SOURCE = "metrics-data-source"
@@ -45,17 +44,12 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
             "customMetrics": "no plugin reads further metrics",
         },
     ),
-    _setting(
-        UTILIZATION_DETECTOR,
-        PluginKind.SATURATION_DETECTOR,
-        UtilizationDetectorParameters,
-        inert_fields={
-            "metricsStalenessThreshold": STALENESS_IS_A_FLAG,
-            "headroom": "it is for the use of the detector as a filter, which is not built yet",
-        },
-    ),
     _setting(FILE_DISCOVERY, PluginKind.DISCOVERY, FileDiscoveryParameters),
     _setting("openai-parser", PluginKind.PARSER, NoParameters),
+    _setting("anthropic-parser", PluginKind.PARSER, NoParameters),
+    _setting("vllmhttp-parser", PluginKind.PARSER, NoParameters),
+    _setting("sglanghttp-parser", PluginKind.PARSER, NoParameters),
+    _setting("passthrough-parser", PluginKind.PARSER, NoParameters),
     _setting(
         IN_FLIGHT_LOAD,
         PluginKind.PRODUCER,

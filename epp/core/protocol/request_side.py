@@ -13,6 +13,7 @@ import msgspec
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import PayloadTooLarge
 from epp.core.domain.request import InferenceRequest
+from epp.core.protocol.apis.parsers import ParserTable
 from epp.core.protocol.body_edit import without_field
 from epp.core.protocol.chunks import cut
 from epp.core.protocol.commands import Command, Continue, Mutation, Phase, Route, SendBody, SendRouting
@@ -25,7 +26,7 @@ from epp.core.protocol.headers import (
     control_headers_in,
     whole_number,
 )
-from epp.core.protocol.request_assembly import Subset, assemble, assemble_bodyless, assemble_without_body
+from epp.core.protocol.request_assembly import RequestAssembly, Subset
 
 
 class ConversationSettings(msgspec.Struct, frozen=True):
@@ -34,6 +35,8 @@ class ConversationSettings(msgspec.Struct, frozen=True):
     max_body_bytes: int = 32 << 20
     assume_body_mode: BodyMode = BodyMode.FULL_DUPLEX_STREAMED
     """where the proxy does not say how it is configured"""
+    parsers: ParserTable = ParserTable()
+    """who reads the body of which path"""
     cut_priority: bool = True
     """remove an integer `priority` from the forwarded body"""
 
@@ -60,7 +63,7 @@ class _Side:
     def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
         self.held_bytes = 0
         self._settings = settings
-        self._new_request_id = new_request_id
+        self._assembly = RequestAssembly(settings.parsers, new_request_id)
         self._headers: RequestHeaders
         self._routed_at: Phase | None = None
         """the message whose answer carries the decision; None until routing was asked"""
@@ -73,7 +76,7 @@ class _Side:
         return [Route(request)]
 
     def _route_bodyless(self) -> list[Command]:
-        return self._route(assemble_bodyless(self._headers, self._new_request_id), Phase.REQUEST_HEADERS)
+        return self._route(self._assembly.bodyless(self._headers), Phase.REQUEST_HEADERS)
 
     def _routing(
         self,
@@ -181,7 +184,7 @@ class FullDuplexRequest(_Side):
             return self._route_bodyless()
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
-        request = assemble(self._headers, data, self._subset, self._new_request_id)
+        request = self._assembly.whole(self._headers, data, self._subset)
         self._data = self._edited(data, request)
         return self._route(request, Phase.REQUEST_BODY)
 
@@ -206,7 +209,7 @@ class BufferedRequest(_Side):
         if self._routed_at is not None:
             return []
         self._check_size(len(event.data))
-        request = assemble(self._headers, event.data, event.subset, self._new_request_id)
+        request = self._assembly.whole(self._headers, event.data, event.subset)
         edited = self._edited(event.data, request)
         self._replacement = None if edited is event.data else edited
         return self._route(request, Phase.REQUEST_BODY)
@@ -214,7 +217,7 @@ class BufferedRequest(_Side):
     def trailers(self) -> list[Command]:
         """Only metadata can still be set if the body never came; otherwise there is nothing to change."""
         if self._routed_at is None:
-            return self._route(assemble_bodyless(self._headers, self._new_request_id), Phase.REQUEST_TRAILERS)
+            return self._route(self._assembly.bodyless(self._headers), Phase.REQUEST_TRAILERS)
         return self._in_order(Continue(Phase.REQUEST_TRAILERS))
 
     def decided(self, decision: Decision) -> list[Command]:
@@ -234,7 +237,7 @@ class HeadersOnlyRequest(_Side):
         self._headers = event
         if event.end_of_stream:
             return self._route_bodyless()
-        return self._route(assemble_without_body(event, self._new_request_id), Phase.REQUEST_HEADERS)
+        return self._route(self._assembly.without_body(event), Phase.REQUEST_HEADERS)
 
     def chunk(self, event: RequestBodyChunk) -> list[Command]:  # noqa: ARG002  unseen by design
         """One answer per piece, after the headers were answered."""

@@ -15,27 +15,66 @@ class _Details(msgspec.Struct):
 
 class _Usage(msgspec.Struct):
     prompt_tokens: int | None = None
+    input_tokens: int | None = None
     completion_tokens: int | None = None
+    output_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    cache_read_input_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+class _Inner(msgspec.Struct):
+    usage: _Usage | None = None
 
 
 class _Answer(msgspec.Struct):
     usage: _Usage | None = None
+    """completions, chat, embeddings, responses, Anthropic's message_delta"""
+    response: _Inner | None = None
+    """the event response.completed of the responses API"""
+    message: _Inner | None = None
+    """Anthropic's message_start"""
+    meta_info: _Usage | None = None
+    """SGLang's generate"""
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
+MARKS = (b'"usage"', b'"meta_info"')
+"""an event without any of them has no usage"""
 
 
 def usage_of(answer: bytes | memoryview) -> TokenUsage | None:
-    """`usage` of one JSON object; None where there is none or the text is something else."""
+    """The usage in one JSON object of any API; None where there is none or the text is something else."""
     try:
-        usage = _decode_answer(answer).usage
+        found = _decode_answer(answer)
     except (msgspec.MsgspecError, RecursionError):
         return None
+    inner = found.response or found.message
+    usage = found.usage or (inner.usage if inner else None) or found.meta_info
     if usage is None:
         return None
-    details = usage.prompt_tokens_details
-    return TokenUsage(usage.prompt_tokens, usage.completion_tokens, details.cached_tokens if details else None)
+    details = usage.prompt_tokens_details or usage.input_tokens_details
+    return TokenUsage(
+        _first(usage.prompt_tokens, usage.input_tokens),
+        _first(usage.completion_tokens, usage.output_tokens),
+        _first(details.cached_tokens if details else None, usage.cache_read_input_tokens, usage.cached_tokens),
+    )
+
+
+def _first(*numbers: int | None) -> int | None:
+    return next((number for number in numbers if number is not None), None)
+
+
+def merged(earlier: TokenUsage | None, later: TokenUsage | None) -> TokenUsage | None:
+    """Field by field, the later one where it says something: Anthropic's usage comes in two events."""
+    if earlier is None or later is None:
+        return later or earlier
+    return TokenUsage(
+        _first(later.prompt_tokens, earlier.prompt_tokens),
+        _first(later.completion_tokens, earlier.completion_tokens),
+        _first(later.cached_tokens, earlier.cached_tokens),
+    )
 
 
 class JsonUsageReader:
@@ -59,7 +98,7 @@ class JsonUsageReader:
 
 
 class SseUsageReader:
-    """Keeps the unfinished line between chunks; the last event with usage counts."""
+    """Keeps the unfinished line between chunks; later events count more, field by field."""
 
     def __init__(self) -> None:
         self._carry = b""
@@ -88,5 +127,5 @@ class SseUsageReader:
         return self._usage
 
     def _read(self, line: bytes) -> None:
-        if line.startswith(b"data:") and len(line) <= LONGEST_LINE_BYTES and b'"usage"' in line:
-            self._usage = usage_of(line[5:].strip()) or self._usage
+        if line.startswith(b"data:") and len(line) <= LONGEST_LINE_BYTES and any(mark in line for mark in MARKS):
+            self._usage = merged(self._usage, usage_of(line[5:].strip()))

@@ -34,7 +34,7 @@ def test_a_post_of_headers_alone_is_refused() -> None:
         ("/v1/completions", b"hello", BadRequest, "bodyMap"),
         ("/v1/completions", b"{}", BadRequest, "prompt"),
         ("/v1/completions", b'{"prompt":"x"}', BadRequest, "model not found in request body"),
-        ("/v1/embeddings", BODY, BadRequest, "no parser registered matching path suffix for: /v1/embeddings"),
+        ("/v1/embeddings", BODY, BadRequest, "invalid embeddings request: must have input field"),
         ("/v1/completions", b'{"model":"m","prompt":"x","\xff":1,"priority":1}', BadRequest, "UTF-8"),
     ],
 )

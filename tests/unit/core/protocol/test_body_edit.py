@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epp.core.domain.errors import BadRequest
+from epp.core.protocol.apis.openai import read_completions
 from epp.core.protocol.body_edit import without_field
-from epp.core.protocol.openai import read_completions
 
 scalars = (
     st.none()

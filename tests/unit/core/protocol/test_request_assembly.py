@@ -4,8 +4,9 @@ import pytest
 
 from epp.core.domain.errors import BadRequest
 from epp.core.domain.request import DEFAULT_FLOW
+from epp.core.protocol.apis.parsers import ParserTable
 from epp.core.protocol.events import Headers, RequestHeaders
-from epp.core.protocol.request_assembly import assemble, assemble_bodyless, assemble_without_body, path_of
+from epp.core.protocol.request_assembly import RequestAssembly, path_of
 
 BODY = b'{"model":"m","prompt":"x","stream":true,"max_tokens":4,"cache_salt":"s","priority":-2}'
 
@@ -14,8 +15,7 @@ def arrived(headers: Headers, subset: tuple[str, ...] | None = None) -> RequestH
     return RequestHeaders({":method": "POST", ":path": "/v1/completions", **headers}, False, subset)
 
 
-def new_id() -> str:
-    return "generated"
+ASSEMBLY = RequestAssembly(ParserTable(["openai-parser"]), lambda: "generated")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_path_comes_from_the_first_spelling_there_is(headers: Headers, path:
 
 def test_every_field_of_the_body_arrives() -> None:
     headers = {"x-request-id": "r-1", "x-gateway-inference-fairness-id": "tenant"}
-    request = assemble(arrived(headers, ("10.0.0.1",)), BODY, None, new_id)
+    request = ASSEMBLY.whole(arrived(headers, ("10.0.0.1",)), BODY, None)
     assert (request.request_id, request.path, request.method) == ("r-1", "/v1/completions", "POST")
     assert (request.model, request.target_model) == ("m", "m")
     assert (request.streaming, request.max_tokens, request.cache_salt) == (True, 4, "s")
@@ -44,29 +44,35 @@ def test_every_field_of_the_body_arrives() -> None:
 
 def test_the_new_spelling_of_the_fairness_id_counts_more() -> None:
     both = {"x-llm-d-inference-fairness-id": "new", "x-gateway-inference-fairness-id": "old"}
-    assert assemble(arrived(both), BODY, None, new_id).fairness_id == "new"
-    assert assemble(arrived({"x-llm-d-inference-fairness-id": ""}), BODY, None, new_id).fairness_id == DEFAULT_FLOW
+    assert ASSEMBLY.whole(arrived(both), BODY, None).fairness_id == "new"
+    assert ASSEMBLY.whole(arrived({"x-llm-d-inference-fairness-id": ""}), BODY, None).fairness_id == DEFAULT_FLOW
 
 
 def test_the_subset_of_the_body_message_counts_more() -> None:
-    assert assemble(arrived({}, ("a",)), BODY, (), new_id).subset == ()
+    assert ASSEMBLY.whole(arrived({}, ("a",)), BODY, ()).subset == ()
 
 
 def test_an_id_is_made_where_there_is_none() -> None:
-    assert assemble(arrived({}), BODY, None, new_id).request_id == "generated"
-    assert assemble_without_body(arrived({"x-request-id": ""}), new_id).request_id == "generated"
+    assert ASSEMBLY.whole(arrived({}), BODY, None).request_id == "generated"
+    assert ASSEMBLY.without_body(arrived({"x-request-id": ""})).request_id == "generated"
 
 
-def test_a_body_on_an_unknown_path_is_refused_and_an_empty_one_is_not() -> None:
+def test_a_body_that_nobody_reads_is_refused_and_an_empty_one_is_not() -> None:
     elsewhere = arrived({":path": "/v1/audio?x"}, ("a",))
     with pytest.raises(BadRequest, match=r"no parser registered matching path suffix for: /v1/audio$"):
-        assemble(elsewhere, BODY, None, new_id)
-    request = assemble(elsewhere, b"", None, new_id)
+        ASSEMBLY.whole(elsewhere, BODY, None)
+    request = ASSEMBLY.whole(elsewhere, b"", None)
     assert (request.path, request.body_bytes, request.subset) == ("/v1/audio", 0, ("a",))
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", ""])
 def test_only_a_post_needs_a_body(method: str) -> None:
-    assert assemble_bodyless(arrived({":method": method}), new_id).method == method
+    assert ASSEMBLY.bodyless(arrived({":method": method})).method == method
     with pytest.raises(BadRequest, match="the body is empty"):
-        assemble_bodyless(arrived({}), new_id)
+        ASSEMBLY.bodyless(arrived({}))
+
+
+def test_a_fallback_lets_any_body_pass_unread() -> None:
+    assembly = RequestAssembly(ParserTable(), lambda: "generated")
+    request = assembly.whole(arrived({":path": "/v1/audio"}), b"\x00 not json", None)
+    assert (request.model, request.body_bytes, request.claimed_priority) == ("", 10, None)

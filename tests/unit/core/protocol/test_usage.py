@@ -26,6 +26,28 @@ STREAMS = {
     "no space, comments, other fields": (b": hi\nevent: x\nid: 1\n" + STREAM.replace(b"data: ", b"data:"), FOUND),
     "no end of line": (CHUNK + LAST.rstrip(), FOUND),
     "in every event, the last counts": (CHUNK + LAST.replace(b"11", b"1") + LAST, FOUND),
+    "responses": (
+        (
+            b'event: response.created\ndata: {"response":{"usage":null}}\n\n'
+            b'data: {"type":"response.completed","response":{"usage":{"input_tokens":11,"output_tokens":7,'
+            b'"input_tokens_details":{"cached_tokens":3}}}}\n\n'
+        ),
+        FOUND,
+    ),
+    "anthropic": (
+        (
+            b'data: {"type":"message_start","message":{"usage":{"input_tokens":11,"cache_read_input_tokens":3,'
+            b'"output_tokens":1}}}\n\ndata: {"type":"message_delta","usage":{"output_tokens":7}}\n\n'
+        ),
+        FOUND,
+    ),
+    "sglang": (
+        (
+            b'data: {"text":"a","meta_info":{"prompt_tokens":11,"completion_tokens":1,"cached_tokens":3}}\n\n'
+            b'data: {"text":"ab","meta_info":{"prompt_tokens":11,"completion_tokens":7,"cached_tokens":3}}\n\n'
+        ),
+        FOUND,
+    ),
     "none": (CHUNK * 2 + b"data: [DONE]\n\n", None),
     "broken event": (b'data: {"usage":{"prompt_\n\n', None),
     "broken event after a good one": (LAST + b'data: {"usage":5}\n\n', FOUND),

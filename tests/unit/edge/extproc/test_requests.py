@@ -160,7 +160,7 @@ async def test_a_subset_is_kept_to_and_an_empty_one_is_refused() -> None:
         ("/v1/completions", b"hello", 400, None),
         ("/v1/completions", b'{"prompt":"x"}', 400, "model"),
         ("/v1/chat/completions", b'{"model":"m"}', 400, "messages"),
-        ("/v1/embeddings", BODY, 400, None),
+        ("/v1/embeddings", BODY, 400, "input"),
         ("/v1/completions", b'{"model":"m","prompt":"%s"}' % (b"x" * 1000), 413, None),
     ],
 )

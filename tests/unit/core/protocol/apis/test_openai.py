@@ -8,8 +8,9 @@ import pytest
 
 from epp.core.domain.errors import BadRequest
 from epp.core.domain.request import PromptKind
+from epp.core.protocol.apis.openai import read_chat_completions, read_completions
+from epp.core.protocol.apis.parsers import BodyReader
 from epp.core.protocol.body import RequestBody
-from epp.core.protocol.openai import BodyReader, read_chat_completions, read_completions, reader_for
 
 MESSAGES = b'[{"role":"user","content":"hi"}]'
 WIDE = b" \n\t" * 50
@@ -276,28 +277,3 @@ def test_a_body_of_20_mb_is_read_without_a_copy_of_it() -> None:
     assert len(read.prompt.data) == len(prompt) + 2
     assert read.max_tokens == 5
     assert peak_bytes < 1_000_000
-
-
-@pytest.mark.parametrize(
-    ("path", "reader"),
-    [
-        ("/v1/completions", read_completions),
-        ("/v1/chat/completions", read_chat_completions),
-        ("/completions", read_completions),
-        ("/tenant-a/openai/v1/chat/completions", read_chat_completions),
-        ("/v1/completions/", read_completions),
-        ("/v1/chat/completions?api-version=1&x=/v1/completions", read_chat_completions),
-        ("//v1//completions", read_completions),
-        ("/v1/mycompletions", None),
-        ("/v1/chatcompletions", None),
-        ("/v1/completions/5", None),
-        ("/v1/embeddings", None),
-        ("/v1/models", None),
-        ("/v1/Completions", None),
-        ("/x?path=/v1/completions", None),
-        ("/", None),
-        ("", None),
-    ],
-)
-def test_paths_are_matched_by_whole_segments(path: str, reader: BodyReader | None) -> None:
-    assert reader_for(path) is reader

@@ -1,0 +1,47 @@
+"""`epp check`: says what is wrong with configuration files, or what they resolve to."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("check", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing of files that are in order.")
+def command(files: tuple[Path, ...], *, quiet: bool) -> None:
+    """Check EndpointPickerConfig files: every mistake with its line, else the policy that the picker would run.
+
+    Ends with exit code 1 when any file has a mistake; `-` reads standard input.
+
+    \b
+    Examples:
+      epp check picker.yaml
+      epp check -q config/*.yaml          in CI: only mistakes, and the exit code
+      kubectl get cm epp -o jsonpath='{.data.picker\\.yaml}' | epp check -
+    """
+    from epp.core.config.describe import describe
+    from epp.core.config.load import load_config
+    from epp.core.config.mistakes import ConfigurationError
+    from epp.core.domain.errors import InvalidInput
+    from epp.core.scheduling.catalogue import CATALOGUE
+
+    wrong = 0
+    for path in files:
+        source = "standard input" if str(path) == "-" else str(path)
+        try:
+            text = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+            config = load_config(text, source, CATALOGUE)
+        except OSError as error:
+            click.echo(f"{source}: cannot be read: {error.strerror}", err=True)
+            wrong += 1
+        except (ConfigurationError, InvalidInput) as error:
+            click.echo(str(error), err=True)
+            wrong += 1
+        else:
+            if not quiet:
+                click.echo(f"{source}: in order")
+                click.echo("\n".join(f"  {line}" for line in describe(config)))
+    if wrong:
+        click.echo(f"{wrong} of {len(files)} files cannot be used", err=True)
+        sys.exit(1)
