@@ -81,6 +81,26 @@ class Cycle:
             values = np.where(stale, np.maximum(values, worst + 1.0), values)
         return values
 
+    def corrected(self, signal: ScrapedSignal, candidates: Candidates) -> FloatColumn:
+        """A scraped signal with our own books as its lower bound, shape (candidates,).
+
+        waiting = max(q + sent, n - r), running = max(r, n - q), kv_usage = min(1, u + sent tokens / capacity), where
+        sent is what we sent since the scrape and n what we have in flight: an engine publishes once per step, so a
+        burst is over before a scrape can show it.
+        """
+        values = self.scraped(signal, candidates)
+        slots, load, ledger = candidates.slots, self.snapshot.load, self.ledger
+        if signal == "kv_usage":
+            capacity = load.kv_blocks[slots] * load.kv_block_tokens[slots]
+            sent_tokens = ledger.sent_tokens[slots] - load.sent_tokens[slots]
+            added = np.divide(sent_tokens, capacity, out=np.zeros(len(slots)), where=capacity > 0.0)
+            return np.where(values > 1.0, values, np.minimum(1.0, values + added))
+        in_flight = ledger.requests[slots]
+        if signal == "waiting":
+            sent = ledger.sent[slots] - load.sent[slots]
+            return np.maximum(values + sent, in_flight - load.running[slots])
+        return np.maximum(values, in_flight - load.waiting[slots])
+
     def in_flight(self, candidates: Candidates) -> NDArray[np.int64]:
         """Our own unfinished requests, shape (candidates,)."""
         return self.ledger.requests[candidates.slots]

@@ -26,6 +26,10 @@ class LoadColumns:
         self.max_adapters: FloatColumn = np.zeros(slots)
         self.updated_at: FloatColumn = np.full(slots, NEVER)
         """monotonic seconds of the last good scrape, -inf before the first"""
+        self.sent: FloatColumn = np.zeros(slots)
+        """requests that we had sent by then (`InFlightLedger.sent`)"""
+        self.sent_tokens: FloatColumn = np.zeros(slots)
+        """prompt tokens that we had sent by then"""
         self.running_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
         self.waiting_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
 
@@ -47,8 +51,13 @@ class LoadColumns:
         for name, cells in vars(self).items():
             cells[slot] = getattr(fresh, name)[0]
 
-    def store(self, slot: int, report: LoadReport, now: float) -> None:
-        """Takes over a scrape; a signal that the page does not have keeps its old value, as in the reference."""
+    def store(self, slot: int, report: LoadReport, now: float, *, sent: int = 0, sent_tokens: int = 0) -> None:
+        """Takes over a scrape; a signal that the page does not have keeps its old value, as in the reference.
+
+        `sent` and `sent_tokens` are the ledger's counts at this moment.
+        """
+        self.sent[slot] = sent
+        self.sent_tokens[slot] = sent_tokens
         for cells, value in (
             (self.waiting, report.waiting),
             (self.running, report.running),

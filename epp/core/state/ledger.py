@@ -15,12 +15,16 @@ Count = NDArray[np.int64]
 class InFlightLedger:
     """Requests and prompt tokens in flight, indexed by slot.
 
-    `requests` and `tokens` are read by scorers; everything else goes through the methods.
+    `requests` and `tokens` are what is unfinished now; `sent` and `sent_tokens` only grow, until the slot gets a new
+    owner, so that two readings tell what was sent between them. Scorers read all four; everything else goes through
+    the methods.
     """
 
     def __init__(self, slots: int = 16) -> None:
         self.requests: Count = np.zeros(slots, dtype=np.int64)
         self.tokens: Count = np.zeros(slots, dtype=np.int64)
+        self.sent: Count = np.zeros(slots, dtype=np.int64)
+        self.sent_tokens: Count = np.zeros(slots, dtype=np.int64)
         self._generations: list[int] = [0] * slots
         self._open: dict[int, Reservation] = {}
         self._serial = 0
@@ -39,6 +43,8 @@ class InFlightLedger:
         padding = np.zeros(missing, dtype=np.int64)
         self.requests = np.concatenate([self.requests, padding])
         self.tokens = np.concatenate([self.tokens, padding])
+        self.sent = np.concatenate([self.sent, padding])
+        self.sent_tokens = np.concatenate([self.sent_tokens, padding])
         self._generations.extend([0] * missing)
 
     def generation(self, slot: int) -> int:
@@ -54,6 +60,7 @@ class InFlightLedger:
         if not self.is_idle(slot):
             raise ValueError(f"slot {slot} still has {self.requests[slot]} requests in flight")
         self._generations[slot] += 1
+        self.sent[slot] = self.sent_tokens[slot] = 0
         return self._generations[slot]
 
     def reserve(self, slot: int, tokens: int) -> Reservation:
@@ -61,8 +68,7 @@ class InFlightLedger:
         self._serial += 1
         reservation = Reservation(slot, self._generations[slot], self._serial, tokens)
         self._open[reservation.serial] = reservation
-        self.requests[slot] += 1
-        self.tokens[slot] += tokens
+        self._add(slot, tokens)
         return reservation
 
     def move(self, reservation: Reservation, slot: int) -> None:
@@ -72,8 +78,7 @@ class InFlightLedger:
             return
         self._subtract(held)
         self._open[held.serial] = Reservation(slot, self._generations[slot], held.serial, held.tokens)
-        self.requests[slot] += 1
-        self.tokens[slot] += held.tokens
+        self._add(slot, held.tokens)
 
     def release(self, reservation: Reservation) -> bool:
         """Gives the place back; True the first time, False for every later call with the same handle."""
@@ -82,6 +87,12 @@ class InFlightLedger:
             return False
         self._subtract(held)
         return True
+
+    def _add(self, slot: int, tokens: int) -> None:
+        self.requests[slot] += 1
+        self.tokens[slot] += tokens
+        self.sent[slot] += 1
+        self.sent_tokens[slot] += tokens
 
     def _subtract(self, held: Reservation) -> None:
         self.requests[held.slot] -= 1

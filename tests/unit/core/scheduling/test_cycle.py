@@ -74,3 +74,51 @@ def test_in_flight_counts_of_the_candidates() -> None:
     pool = SmallPool(3)
     pool.hold(1, requests=2)
     assert pool.cycle().in_flight(pool.candidates.keep([1, 2])).tolist() == [2, 0]
+
+
+class TestCorrected:
+    def test_what_was_sent_since_the_scrape_waits(self) -> None:
+        pool = SmallPool(2)
+        pool.hold(0, 2)
+        pool.report(0, waiting=1, running=2)
+        pool.report(1, waiting=4, running=0)
+        pool.hold(0, 3)
+        assert pool.cycle().scraped("waiting", pool.candidates).tolist() == [1.0, 4.0]
+        assert pool.cycle().corrected("waiting", pool.candidates).tolist() == [4.0, 4.0]
+
+    def test_what_the_engine_has_not_seen_yet_waits_too(self) -> None:
+        pool = SmallPool(1)
+        pool.hold(0, 5)
+        pool.report(0, waiting=0, running=2)
+        assert pool.cycle().corrected("waiting", pool.candidates).tolist() == [3.0]
+        assert pool.cycle().corrected("running", pool.candidates).tolist() == [5.0]
+
+    def test_requests_of_others_are_believed(self) -> None:
+        pool = SmallPool(1)
+        pool.report(0, waiting=7, running=20)
+        assert pool.cycle().corrected("waiting", pool.candidates).tolist() == [7.0]
+        assert pool.cycle().corrected("running", pool.candidates).tolist() == [20.0]
+
+    def test_prompts_sent_since_the_scrape_fill_the_cache(self) -> None:
+        pool = SmallPool(3)
+        for number in range(2):
+            pool.report(number, kv_usage=0.5, kv_blocks=100, kv_block_tokens=10)
+        pool.report(2, kv_usage=0.5)
+        for number in range(3):
+            pool.ledger.reserve(pool.slot(number), tokens=200)
+        pool.ledger.reserve(pool.slot(1), tokens=5000)
+        assert pool.cycle().corrected("kv_usage", pool.candidates).tolist() == [0.7, 1.0, 0.5]
+
+    def test_the_next_scrape_starts_anew(self) -> None:
+        pool = SmallPool(1)
+        pool.hold(0, 3)
+        pool.report(0, waiting=0, running=3, kv_usage=0.1, kv_blocks=10, kv_block_tokens=10)
+        assert pool.cycle().corrected("waiting", pool.candidates).tolist() == [0.0]
+        assert pool.cycle().corrected("kv_usage", pool.candidates).tolist() == [0.1]
+
+    def test_a_silent_endpoint_stays_worse_than_the_worst_known(self) -> None:
+        pool = SmallPool(2)
+        pool.report(0, kv_usage=0.0, kv_blocks=10, kv_block_tokens=10)
+        pool.now += 5.0
+        pool.report(1, kv_usage=0.3, kv_blocks=10, kv_block_tokens=10)
+        assert pool.cycle().corrected("kv_usage", pool.candidates).tolist() == [1.3, 0.3]

@@ -24,7 +24,7 @@ def cells(load: LoadColumns, slot: int) -> dict[str, object]:
 
 def test_a_report_is_stored_with_its_time() -> None:
     load = LoadColumns()
-    load.store(1, FULL, now=5.0)
+    load.store(1, FULL, now=5.0, sent=9, sent_tokens=800)
     assert cells(load, 1) == {
         "waiting": 3.0,
         "running": 7.0,
@@ -33,6 +33,8 @@ def test_a_report_is_stored_with_its_time() -> None:
         "kv_blocks": 900.0,
         "max_adapters": 4.0,
         "updated_at": 5.0,
+        "sent": 9.0,
+        "sent_tokens": 800.0,
         "running_adapters": frozenset({"a", "b"}),
         "waiting_adapters": frozenset({"c"}),
     }
