@@ -107,6 +107,7 @@ class Engine:
             prefill_tokens=sum(share.prefill for share in plan.shares),
             sequences=len(plan.shares),
             adapter_loads=plan.adapter_loads,
+            context_tokens=sum(share.sequence.computed for share in plan.shares),
         )
 
     def _end_step(self, plan: Plan, outputs: list[TokenOutput]) -> None:

@@ -3,11 +3,13 @@
 from epp.lab.fake_vllm.settings import LatencySettings
 
 
-def step_duration_s(latency: LatencySettings, *, prefill_tokens: int, sequences: int, adapter_loads: int) -> float:
+def step_duration_s(
+    latency: LatencySettings, *, prefill_tokens: int, sequences: int, adapter_loads: int, context_tokens: int = 0
+) -> float:
     """Duration of one step in seconds:
 
-        (step_base_s + step_per_sequence_s * sequences + prefill_tokens / prefill_tokens_per_s
-         + lora_load_s * adapter_loads) / speed
+        (step_base_s + step_per_sequence_s * sequences + step_per_context_token_s * context_tokens
+         + prefill_tokens / prefill_tokens_per_s + lora_load_s * adapter_loads) / speed
 
     A linear form of the usual roofline: reading the weights is the base, each sequence adds its KV reads, prompt tokens
     are bound by compute. Adapters are loaded inside the step, before the prefill, as vLLM does.
@@ -15,6 +17,7 @@ def step_duration_s(latency: LatencySettings, *, prefill_tokens: int, sequences:
     busy_s = (
         latency.step_base_s
         + latency.step_per_sequence_s * sequences
+        + latency.step_per_context_token_s * context_tokens
         + prefill_tokens / latency.prefill_tokens_per_s
         + latency.lora_load_s * adapter_loads
     )

@@ -20,6 +20,8 @@ class LatencySettings(msgspec.Struct, frozen=True):
     prefill_tokens_per_s: float = 8000.0
     step_base_s: float = 0.012
     step_per_sequence_s: float = 0.00015
+    step_per_context_token_s: float = 0.0
+    """reading the KV cache: per token of context of the sequences in the step"""
     lora_load_s: float = 0.1
     speed: float = 1.0
 
