@@ -99,7 +99,7 @@ class Simulation:
     def __init__(self, config: PickerConfig, pods: int, scrape_s: float, seed: int) -> None:
         self.now = 0.0
         self._scrape_s = scrape_s
-        self._settings = EngineSettings(latency=H100_8B, max_loras=0)
+        self._settings = EngineSettings(latency=H100_8B, max_loras=0, max_model_len=262_144)
         self._engines = [Engine(self._settings) for _ in range(pods)]
         ledger = InFlightLedger()
         scheduler = Scheduler(build_policy(config), ledger, Random(seed))

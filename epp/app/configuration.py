@@ -1,5 +1,7 @@
 """From options to the scheduling configuration in force, and to what it says about scraping."""
 
+import secrets
+
 import msgspec
 
 from epp.app.options import FlagError, ServeOptions
@@ -16,6 +18,8 @@ from epp.edge.scrape.metric_names import MetricNames
 from epp.edge.scrape.metrics_page import PageOptions
 
 CONFIG_TEXT_SOURCE = "--config-text"
+LONGEST_SESSION_KEY_BYTES = 64
+"""of a BLAKE2b key"""
 NOTHING_KNOWN = MetricNames(waiting=None, running=None)
 
 
@@ -30,6 +34,20 @@ def picker_config(options: ServeOptions) -> PickerConfig:
     except OSError as error:
         raise FlagError("config-file", f"{options.config_file} cannot be read: {error.strerror}") from error
     return load_config(text, str(options.config_file), CATALOGUE)
+
+
+def session_key(options: ServeOptions) -> bytes:
+    """The key of --session-key-file, else a random one; raises FlagError."""
+    path = options.session_key_file
+    if path is None:
+        return secrets.token_bytes(LONGEST_SESSION_KEY_BYTES)
+    try:
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise FlagError("session-key-file", f"{path} cannot be read: {error.strerror}") from error
+    if not 0 < len(key) <= LONGEST_SESSION_KEY_BYTES:
+        raise FlagError("session-key-file", f"{path} has {len(key)} bytes; a key has 1 to {LONGEST_SESSION_KEY_BYTES}")
+    return key
 
 
 def parser_table(config: PickerConfig) -> ParserTable:

@@ -102,6 +102,13 @@ FLAGS: tuple[Flag, ...] = (
         "EndpointPickerConfig file; without one the default policy applies",
     ),
     Flag("config-text", _T.TEXT, "", Group.CONFIGURATION, "EndpointPickerConfig as text; excludes --config-file"),
+    Flag(
+        "session-key-file",
+        _T.TEXT,
+        "",
+        Group.CONFIGURATION,
+        "key of session tokens (at most 64 bytes), the same for all replicas; without it tokens end with the process",
+    ),
     Flag("max-body-bytes", _T.QUANTITY, "32Mi", Group.REQUESTS, "largest request body; above it 413"),
     Flag(
         "max-buffered-bytes",

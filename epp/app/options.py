@@ -46,6 +46,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     honour_subset: bool
     config_file: Path | None
     config_text: str
+    session_key_file: Path | None
     max_body_bytes: int
     max_buffered_bytes: int
     assume_body_mode: BodyMode
@@ -205,6 +206,7 @@ def _options(values: Mapping[str, Value], environment: Mapping[str, str], notice
         honour_subset=not values["disable-endpoint-subset-filter"],
         config_file=path("config-file"),
         config_text=text("config-text"),
+        session_key_file=path("session-key-file"),
         max_body_bytes=int(values["max-body-bytes"]),
         max_buffered_bytes=int(values["max-buffered-bytes"]),
         assume_body_mode=BODY_MODES[text("assume-body-mode")],

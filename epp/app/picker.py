@@ -9,7 +9,7 @@ from random import Random
 
 import msgspec
 
-from epp.app.configuration import dialects, page_options, parser_table
+from epp.app.configuration import dialects, page_options, parser_table, session_key
 from epp.app.listening import bind, host_of
 from epp.app.membership import Membership
 from epp.app.object_source import open_object_source, waiting_for
@@ -77,7 +77,7 @@ class PickerProcess:
         self._logger = get_logger("serve")
         clock = time.monotonic
         self._problems = RepeatedProblems(self._logger, clock)
-        policy = build_policy(config)
+        policy = build_policy(config, session_key(options))
         self._ledger = InFlightLedger()
         scheduler = Scheduler(policy, self._ledger, Random())
         self._roster = Roster(

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -11,6 +12,19 @@ from epp.lab.plan import ADAPTERS, BASE_MODEL, StackPlan
 from epp.lab.pool_files import objective_manifest, pod_manifest, write_manifests
 from tests.support.live_stack import LiveStack, live_stack
 
+SESSION_CONFIG = """\
+apiVersion: llm-d.ai/v1alpha1
+kind: EndpointPickerConfig
+plugins:
+- type: session-affinity-scorer
+- type: random-picker
+- type: max-score-picker
+schedulingProfiles:
+- name: default
+  plugins:
+  - {pluginRef: session-affinity-scorer}
+  - {pluginRef: max-score-picker}
+"""
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -100,3 +114,22 @@ async def test_a_repeated_beginning_goes_where_it_is_cached(stack: LiveStack) ->
     assert len({reply.served_by for reply in replies}) == 1
     decision = await stack.decision(replies[-1].request_id)
     assert decision.candidates[0].scores["prefix-cache-scorer"] > 0.9
+
+
+async def test_a_session_stays_with_its_pod_by_the_token_on_the_response(tmp_path: Path) -> None:
+    config = tmp_path / "picker.yaml"
+    config.write_text(SESSION_CONFIG)
+    async with live_stack(StackPlan(pods=4, speed=20.0, config_file=config)) as stack:
+        first = await stack.complete("hello", model=BASE_MODEL)
+        token = first.headers["x-session-token"]
+        assert first.served_by not in token, "the token does not reveal the pod"
+        again = [
+            await stack.complete(f"turn {turn}", model=BASE_MODEL, headers={"x-session-token": token})
+            for turn in range(8)
+        ]
+        assert {reply.served_by for reply in again} == {first.served_by}
+        assert {reply.headers["x-session-token"] for reply in again} == {token}
+        forged = await stack.complete("x", model=BASE_MODEL, headers={"x-session-token": "forged"})
+        assert forged.status == 200
+        assert forged.headers["x-session-token"] != "forged"
+        await stack.assert_clean()

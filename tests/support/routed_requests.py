@@ -5,15 +5,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from epp.core.domain.decision import Decision, Reservation, ScoreCard, ScorerColumn
-from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.endpoint import NO_LABELS, Endpoint
 from epp.core.domain.ports import Outcome, RequestReport, TokenUsage
 from epp.core.domain.request import InferenceRequest
 
 
-def endpoint(number: int = 0, *, rank: int = 0, namespace: str = "default") -> Endpoint:
+def endpoint(
+    number: int = 0, *, rank: int = 0, namespace: str = "default", labels: Mapping[str, str] = NO_LABELS
+) -> Endpoint:
     """Pod `vllm-<number>` at 10.0.0.<number + 1>, port 8000 + rank."""
     return Endpoint.create(
-        namespace=namespace, pod=f"vllm-{number}", rank=rank, address=f"10.0.0.{number + 1}", port=8000 + rank
+        namespace=namespace,
+        pod=f"vllm-{number}",
+        rank=rank,
+        address=f"10.0.0.{number + 1}",
+        port=8000 + rank,
+        labels=labels,
     )
 
 

@@ -5,10 +5,11 @@ pool.report(0, waiting=2)
 QueueScorer().score(pool.cycle(), pool.candidates)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
+from epp.core.domain.endpoint import NO_LABELS
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.ports import LoadReport, ObjectState
 from epp.core.domain.request import InferenceRequest, Prompt, PromptKind
@@ -29,12 +30,17 @@ def text_request(prompt: str, **fields: Any) -> InferenceRequest:
 class SmallPool:
     """Endpoints `vllm-0`, `vllm-1`, ...; nothing is known of their load until `report`."""
 
-    def __init__(self, count: int, *, ranks: int = 1, seed: int = 1) -> None:
+    def __init__(self, count: int, *, ranks: int = 1, seed: int = 1, labels: Sequence[Mapping[str, str]] = ()) -> None:
+        """`labels` are those of the pods in order; the rest has none."""
         self.now = 1000.0
         self.rng = Random(seed)
         self.ledger = InFlightLedger()
         self.roster = Roster(self.ledger, lambda: self.now)
-        self.endpoints = tuple(endpoint(number, rank=rank) for number in range(count) for rank in range(ranks))
+        self.endpoints = tuple(
+            endpoint(number, rank=rank, labels=labels[number] if number < len(labels) else NO_LABELS)
+            for number in range(count)
+            for rank in range(ranks)
+        )
         self.roster.objects_changed(ObjectState(POOL, self.endpoints))
 
     @property

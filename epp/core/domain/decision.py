@@ -53,8 +53,15 @@ class Decision(msgspec.Struct, frozen=True):
     card: ScoreCard
     lessons: tuple[Callable[[], None], ...] = ()
     """what plugins learn from this decision; run after the reply was written"""
+    response_markers: tuple[Callable[[Endpoint], tuple[str, str] | None], ...] = ()
+    """each says which header the response gets, from the endpoint that served it"""
 
     @property
     def endpoint(self) -> Endpoint:
         """The endpoint that holds the reservation."""
         return self.endpoints[0]
+
+    def response_headers(self, served: Endpoint) -> tuple[tuple[str, str], ...]:
+        """Headers that plugins put on the response when `served` gave it."""
+        found = (marker(served) for marker in self.response_markers)
+        return tuple(header for header in found if header is not None)

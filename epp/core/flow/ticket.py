@@ -34,3 +34,23 @@ class Ticket:
         if self._on_answer is not None:
             self._on_answer(answer)
         return True
+
+
+class QueueTicket(Ticket):
+    """A place in the queues of flow control; `wait_s` is infinite where nothing limits the wait.
+
+    A ticket that somebody else closed is never granted: its place is given back when it comes to the front, or at
+    once when `on_withdraw` leads to `FlowController.withdraw`.
+    """
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(wait_s)
+        self.on_withdraw: Callable[[], None] | None = None
+        """called once, when an open ticket is withdrawn"""
+
+    def withdraw(self) -> None:
+        """See Ticket."""
+        told, self.on_withdraw = self.on_withdraw if self.is_open else None, None
+        super().withdraw()
+        if told is not None:
+            told()

@@ -30,9 +30,10 @@ class Phase(Enum):
 
 
 class Continue(msgspec.Struct, frozen=True):
-    """Answer one message of the proxy without changing anything."""
+    """Answer one message of the proxy; only response headers may get further headers."""
 
     phase: Phase
+    set_headers: tuple[tuple[str, str], ...] = ()
 
 
 class SendRouting(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class OverrideMode(msgspec.Struct, frozen=True):
     """Answer the response headers and turn the response body on for this request."""
 
     response_body: BodyMode
+    set_headers: tuple[tuple[str, str], ...] = ()
 
 
 class ExtendTimeout(msgspec.Struct, frozen=True):

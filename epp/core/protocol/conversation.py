@@ -155,7 +155,17 @@ class Conversation:
             may_override=isinstance(self._request, BufferedRequest),
             sampled=self._sampled and self._decision is not None,
         )
-        return self._ended(commands + self._response.headers(event))
+        return self._ended(commands + self._response.headers(event, self._markers(event.served)))
+
+    def _markers(self, served: str) -> tuple[tuple[str, str], ...]:
+        """Headers that plugins put on the response of the endpoint that served, if it is one that we named."""
+        decision = self._decision
+        if decision is None or not decision.response_markers:
+            return ()
+        for endpoint in decision.endpoints:
+            if not served or endpoint.destination == served:
+                return decision.response_headers(endpoint)
+        return ()
 
     def _response_side(self) -> ResponseSide:
         """The response half; a stream may begin in the middle of a response when the request half is switched off."""

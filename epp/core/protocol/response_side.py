@@ -32,21 +32,23 @@ class ResponseSide:
         self.status = 0
         self.is_over = False
 
-    def headers(self, event: ResponseHeaders) -> list[Command]:
-        """Answers the headers, with the mode override where the body is wanted."""
+    def headers(self, event: ResponseHeaders, set_headers: tuple[tuple[str, str], ...] = ()) -> list[Command]:
+        """Answers the headers, with `set_headers`, and with the mode override where the body is wanted."""
         self.status = whole_number(event.headers.get(":status", "")) or 0
         self._declared_bytes = whole_number(event.headers.get("content-length", ""))
         self._is_stream = SSE in event.headers.get("content-type", "")
         self.is_over = event.end_of_stream
         if self.is_over:
             self._declared_bytes = 0
-            return [Continue(Phase.RESPONSE_HEADERS)]
+            return [Continue(Phase.RESPONSE_HEADERS, set_headers)]
         override = self._override() if self._sampled else None
         if override is not None:
             self._mode = override
         if self._mode is not BodyMode.NONE:
             self._reader = SseUsageReader() if self._is_stream else JsonUsageReader()
-        return [Continue(Phase.RESPONSE_HEADERS) if override is None else OverrideMode(override)]
+        if override is not None:
+            return [OverrideMode(override, set_headers)]
+        return [Continue(Phase.RESPONSE_HEADERS, set_headers)]
 
     def chunk(self, event: ResponseBodyChunk) -> list[Command]:
         """Passes the piece on and looks into it; pieces after the end are ignored."""

@@ -7,9 +7,12 @@ from epp.core.scheduling.profile import NamedFilter, Profile, WeightedScorer
 from epp.core.scheduling.scheduler import NamedProducer, Policy
 
 
-def build_policy(config: PickerConfig) -> Policy:
-    """The policy of a configuration that was loaded with this package's catalogue; its plugins remember nothing yet."""
-    instances = Instances(config)
+def build_policy(config: PickerConfig, session_key: bytes = b"") -> Policy:
+    """The policy of a configuration that was loaded with this package's catalogue; its plugins remember nothing yet.
+
+    `session_key`: see `epp.core.scheduling.session_token`.
+    """
+    instances = Instances(config, session_key)
     return Policy(
         profiles=tuple(_profile(profile, instances) for profile in config.profiles),
         handler=instances.handler(config.handler),
@@ -22,8 +25,9 @@ def build_policy(config: PickerConfig) -> Policy:
 class Instances:
     """The plugins of one policy by name, made at their first use and shared by every profile that names them."""
 
-    def __init__(self, config: PickerConfig) -> None:
+    def __init__(self, config: PickerConfig, session_key: bytes = b"") -> None:
         self._config = config
+        self._session_key = session_key
         self._made: dict[str, Plugin] = {}
 
     def can_make(self, name: str) -> bool:
@@ -68,7 +72,7 @@ class Instances:
     def _get(self, name: str) -> Plugin:
         if name not in self._made:
             settings = self._config.plugin(name)
-            self._made[name] = BUILDERS[settings.type](settings)
+            self._made[name] = BUILDERS[settings.type](settings, self._session_key)
         return self._made[name]
 
 

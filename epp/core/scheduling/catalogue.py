@@ -1,40 +1,80 @@
 """Every built-in plugin type. A new plugin is one new file and one line in BUILT_INS."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, PluginType, no_needs
+from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, PluginType, Stability, no_needs
+from epp.core.config.parameters import UtilizationDetectorParameters
 from epp.core.config.settings import PluginSettings, parameters_as
-from epp.core.config.settings_types import IN_FLIGHT_LOAD, SETTINGS_TYPES
+from epp.core.config.settings_types import IN_FLIGHT_LOAD, SETTINGS_TYPES, STALENESS_IS_A_FLAG, UTILIZATION_DETECTOR
+from epp.core.scheduling.attributes import PRODUCER_IS_IMPLIED
+from epp.core.scheduling.filters.by_label import ByLabelFilter, ByLabelParameters
+from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter, ConcurrencyDetectorParameters
+from epp.core.scheduling.filters.endpoint_attribute import EndpointAttributeFilter, EndpointAttributeFilterParameters
 from epp.core.scheduling.filters.header_based_testing import HeaderBasedTestingFilter
+from epp.core.scheduling.filters.label_selector import LabelSelectorFilter, LabelSelectorParameters
+from epp.core.scheduling.filters.prefix_cache_affinity import PrefixCacheAffinityFilter, PrefixCacheAffinityParameters
+from epp.core.scheduling.filters.roles import decode_filter, encode_filter, prefill_filter
+from epp.core.scheduling.filters.session_affinity import SessionAffinityFilter
+from epp.core.scheduling.filters.utilization import UtilizationFilter, UtilizationFilterParameters
+from epp.core.scheduling.filters.utilization_detector import UtilizationDetectorFilter
 from epp.core.scheduling.pickers.max_score import MaxScorePicker
 from epp.core.scheduling.pickers.parameters import PickerParameters
 from epp.core.scheduling.pickers.random import RandomPicker
 from epp.core.scheduling.pickers.weighted_random import WeightedRandomPicker
 from epp.core.scheduling.plugins import Filter, Picker, Producer, ProfileHandler, Scorer
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, ApproxPrefixCacheProducer
+from epp.core.scheduling.profiles.header_profile import HeaderProfileHandler, HeaderProfileParameters
 from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
 from epp.core.scheduling.scorers.active_request import ActiveRequestParameters, ActiveRequestScorer
+from epp.core.scheduling.scorers.context_length_aware import ContextLengthAware, ContextLengthAwareParameters
+from epp.core.scheduling.scorers.endpoint_attribute import EndpointAttributeScorer, EndpointAttributeScorerParameters
+from epp.core.scheduling.scorers.expected_cost import ExpectedCostParameters, ExpectedCostScorer
+from epp.core.scheduling.scorers.header_label_affinity import HeaderLabelAffinityParameters, HeaderLabelAffinityScorer
 from epp.core.scheduling.scorers.kv_cache import KvCacheScorer
+from epp.core.scheduling.scorers.load_aware import LoadAwareParameters, LoadAwareScorer
 from epp.core.scheduling.scorers.lora_affinity import LoraAffinityScorer
+from epp.core.scheduling.scorers.no_hit_lru import NoHitLruParameters, NoHitLruScorer
 from epp.core.scheduling.scorers.prefix_cache import PrefixCacheParameters, PrefixCacheScorer
 from epp.core.scheduling.scorers.queue import QueueScorer
 from epp.core.scheduling.scorers.running_requests import RunningRequestsScorer
+from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
+from epp.core.scheduling.scorers.token_load import TokenLoadParameters, TokenLoadScorer
+from epp.core.scheduling.session_bonds import SessionAffinityParameters
 
 P = TypeVar("P", bound=msgspec.Struct)
+
+
+class InFlightLoadConsumer(Protocol):
+    """Parameters that may name an inflight-load-producer."""
+
+    @property
+    def in_flight_load_producer_name(self) -> str:
+        """Empty: the picker's own books, which are what every such producer stands for."""
+        ...
+
+
 Plugin = Filter | Scorer | Picker | Producer | ProfileHandler
 
 _FILTER, _SCORER, _PICKER = PluginKind.FILTER, PluginKind.SCORER, PluginKind.PICKER
 _PREFIX_PRODUCER = "approx-prefix-cache-producer"
 
 
+class Build(Protocol):
+    """Makes an instance of a plugin type."""
+
+    def __call__(self, settings: PluginSettings, session_key: bytes = b"") -> Plugin:
+        """Raises TypeError for settings of another type; `session_key`: see session_token."""
+        ...
+
+
 class BuiltIn(msgspec.Struct, frozen=True):
     """A plugin type and how to make an instance of it from its settings."""
 
     type: PluginType
-    build: Callable[[PluginSettings], Plugin]
+    build: Build
 
 
 def built_in(
@@ -48,23 +88,101 @@ def built_in(
 ) -> BuiltIn:
     """An entry of BUILT_INS; `make` takes the instance's name and parameters, `more` are fields of PluginType."""
 
-    def build(settings: PluginSettings) -> Plugin:
+    def build(settings: PluginSettings, session_key: bytes = b"") -> Plugin:  # noqa: ARG001  only sessions need it
         return make(settings.name, parameters_as(parameters, settings))
 
     all_kinds = frozenset(kinds if isinstance(kinds, tuple) else (kinds,))
     return BuiltIn(PluginType(name, all_kinds, parameters, needs=needs, **more), build)
 
 
-def _in_flight_load(parameters: ActiveRequestParameters) -> tuple[Need, ...]:
+def session_affinity(
+    name: str, kind: PluginKind, make: Callable[[SessionAffinityParameters, bytes], Plugin]
+) -> BuiltIn:
+    """An entry of BUILT_INS for a type that makes session tokens; `make` takes the key too."""
+
+    def build(settings: PluginSettings, session_key: bytes = b"") -> Plugin:
+        return make(parameters_as(SessionAffinityParameters, settings), session_key)
+
+    plugin_type = PluginType(
+        name,
+        frozenset((kind,)),
+        SessionAffinityParameters,
+        stability=Stability.ALPHA,
+        inert_fields={
+            "evictionSweepSeconds": "expired sessions are dropped whenever one is bound",
+            "profileName": "one profile runs per request, and its pick is what a session is bound to",
+        },
+    )
+    return BuiltIn(plugin_type, build)
+
+
+def _in_flight_load(parameters: InFlightLoadConsumer) -> tuple[Need, ...]:
     return (Need("in_flight_load_producer_name", IN_FLIGHT_LOAD),) if parameters.in_flight_load_producer_name else ()
 
 
-def _prefix_matches(parameters: PrefixCacheParameters) -> tuple[Need, ...]:
-    return (Need("prefix_match_info_producer_name", _PREFIX_PRODUCER, parameters.index_parameters),)
+def _prefix_matches(_parameters: msgspec.Struct) -> tuple[Need, ...]:
+    return (_prefix_matches_made_with(ApproxPrefixCacheParameters()),)
+
+
+def _prefix_matches_made_with(parameters: ApproxPrefixCacheParameters) -> Need:
+    return Need("prefix_match_info_producer_name", _PREFIX_PRODUCER, parameters)
+
+
+def _tokens_to_compute(parameters: InFlightLoadConsumer) -> tuple[Need, ...]:
+    return (_prefix_matches_made_with(ApproxPrefixCacheParameters()), *_in_flight_load(parameters))
 
 
 BUILT_INS: tuple[BuiltIn, ...] = (
     built_in("header-based-testing-filter", _FILTER, NoParameters, lambda _name, _p: HeaderBasedTestingFilter()),
+    built_in("decode-filter", _FILTER, NoParameters, lambda _name, _p: decode_filter(), ignores_parameters=True),
+    built_in("prefill-filter", _FILTER, NoParameters, lambda _name, _p: prefill_filter(), ignores_parameters=True),
+    built_in("encode-filter", _FILTER, NoParameters, lambda _name, _p: encode_filter(), ignores_parameters=True),
+    built_in("by-label", _FILTER, ByLabelParameters, lambda _name, p: ByLabelFilter(p)),
+    built_in(
+        "label-selector-filter",
+        _FILTER,
+        LabelSelectorParameters,
+        lambda _name, p: LabelSelectorFilter(p),
+        aliases=("by-label-selector",),
+    ),
+    session_affinity("session-affinity-filter", _FILTER, SessionAffinityFilter),
+    built_in(
+        "utilization-filter",
+        _FILTER,
+        UtilizationFilterParameters,
+        lambda _name, p: UtilizationFilter(p),
+        needs=_in_flight_load,
+        stability=Stability.ALPHA,
+    ),
+    built_in(
+        "endpoint-attribute-filter",
+        _FILTER,
+        EndpointAttributeFilterParameters,
+        lambda _name, p: EndpointAttributeFilter(p),
+        stability=Stability.ALPHA,
+        inert_fields={"producer": PRODUCER_IS_IMPLIED},
+    ),
+    built_in(
+        "prefix-cache-affinity-filter",
+        _FILTER,
+        PrefixCacheAffinityParameters,
+        lambda _name, p: PrefixCacheAffinityFilter(p),
+        needs=_tokens_to_compute,
+    ),
+    built_in(
+        UTILIZATION_DETECTOR,
+        (_FILTER, PluginKind.SATURATION_DETECTOR),
+        UtilizationDetectorParameters,
+        lambda _name, p: UtilizationDetectorFilter(p),
+        inert_fields={"metricsStalenessThreshold": STALENESS_IS_A_FLAG},
+    ),
+    built_in(
+        "concurrency-detector",
+        _FILTER,
+        ConcurrencyDetectorParameters,
+        lambda _name, p: ConcurrencyDetectorFilter(p),
+        needs=_in_flight_load,
+    ),
     built_in("queue-scorer", _SCORER, NoParameters, lambda _name, _p: QueueScorer()),
     built_in("kv-cache-utilization-scorer", _SCORER, NoParameters, lambda _name, _p: KvCacheScorer()),
     built_in("running-requests-size-scorer", _SCORER, NoParameters, lambda _name, _p: RunningRequestsScorer()),
@@ -82,8 +200,51 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         _SCORER,
         PrefixCacheParameters,
         lambda _name, p: PrefixCacheScorer(p),
+        needs=lambda p: (_prefix_matches_made_with(p.index_parameters),),
+    ),
+    built_in("load-aware-scorer", _SCORER, LoadAwareParameters, lambda _name, p: LoadAwareScorer(p)),
+    built_in(
+        "token-load-scorer", _SCORER, TokenLoadParameters, lambda _name, p: TokenLoadScorer(p), needs=_tokens_to_compute
+    ),
+    built_in(
+        "no-hit-lru-scorer",
+        _SCORER,
+        NoHitLruParameters,
+        NoHitLruScorer,
+        needs=_prefix_matches,
+        inert_fields=dict.fromkeys(
+            ("prefixPluginType", "prefixPluginName"), "name the producer in prefixMatchInfoProducerName"
+        ),
+    ),
+    built_in(
+        "context-length-aware",
+        (_FILTER, _SCORER),
+        ContextLengthAwareParameters,
+        lambda _name, p: ContextLengthAware(p),
+    ),
+    built_in(
+        "header-label-affinity-scorer",
+        _SCORER,
+        HeaderLabelAffinityParameters,
+        lambda _name, p: HeaderLabelAffinityScorer(p),
+        stability=Stability.ALPHA,
+    ),
+    built_in(
+        "endpoint-attribute-scorer",
+        _SCORER,
+        EndpointAttributeScorerParameters,
+        lambda _name, p: EndpointAttributeScorer(p),
+        stability=Stability.ALPHA,
+        inert_fields={"producer": PRODUCER_IS_IMPLIED},
+    ),
+    built_in(
+        "expected-cost-scorer",
+        _SCORER,
+        ExpectedCostParameters,
+        lambda _name, p: ExpectedCostScorer(p),
         needs=_prefix_matches,
     ),
+    session_affinity("session-affinity-scorer", _SCORER, SessionAffinityScorer),
     built_in("max-score-picker", _PICKER, PickerParameters, lambda _name, p: MaxScorePicker(p)),
     built_in("random-picker", _PICKER, PickerParameters, lambda _name, p: RandomPicker(p)),
     built_in("weighted-random-picker", _PICKER, PickerParameters, lambda _name, p: WeightedRandomPicker(p)),
@@ -94,6 +255,13 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         lambda _name, _p: SingleProfileHandler(),
         ignores_parameters=True,
         most_profiles=1,
+    ),
+    built_in(
+        "header-profile-handler",
+        PluginKind.PROFILE_HANDLER,
+        HeaderProfileParameters,
+        lambda _name, p: HeaderProfileHandler(p),
+        stability=Stability.ALPHA,
     ),
     built_in(_PREFIX_PRODUCER, PluginKind.PRODUCER, ApproxPrefixCacheParameters, ApproxPrefixCacheProducer),
 )

@@ -3,6 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 from epp.core.domain.decision import Reservation
+from epp.core.domain.endpoint import Endpoint
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.state.columns import FloatColumn
 
@@ -52,6 +53,36 @@ class Learner(Protocol):
 
     def forget_slot(self, slot: int) -> None:
         """The slot has a new owner; what was known of it is void."""
+
+
+@runtime_checkable
+class PickObserver(Protocol):
+    """Is told of every pick in the step that reserved the place, so that the very next request sees its effect.
+
+    It costs the request time: whatever may come later is for a Learner.
+    """
+
+    def picked(self, cycle: Cycle, reservation: Reservation) -> None:
+        """The request of `cycle` goes to the slot of `reservation`."""
+        ...
+
+
+@runtime_checkable
+class SlotMemory(Protocol):
+    """Remembers something by slot."""
+
+    def forget_slot(self, slot: int) -> None:
+        """The slot has a new owner; what was known of it is void."""
+        ...
+
+
+@runtime_checkable
+class ResponseMarker(Protocol):
+    """Puts a header on the response."""
+
+    def response_header(self, endpoint: Endpoint) -> tuple[str, str] | None:
+        """Name in lower case and value, when `endpoint` served the request; None for no header."""
+        ...
 
 
 @runtime_checkable

@@ -8,7 +8,14 @@ import msgspec
 from epp.core.domain.decision import Decision
 from epp.core.domain.request import NO_PROMPT, InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.plugins import Learner, Producer, ProfileHandler
+from epp.core.scheduling.plugins import (
+    Learner,
+    PickObserver,
+    Producer,
+    ProfileHandler,
+    ResponseMarker,
+    SlotMemory,
+)
 from epp.core.scheduling.profile import Profile
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
@@ -33,6 +40,17 @@ class Policy(msgspec.Struct, frozen=True):
         """The producers that learn from decisions."""
         return tuple(named.plugin for named in self.producers if isinstance(named.plugin, Learner))
 
+    @property
+    def plugins(self) -> tuple[object, ...]:
+        """Every plugin once."""
+        everyone: list[object] = [named.plugin for named in self.producers]
+        for profile in self.profiles:
+            everyone += [named.plugin for named in profile.filters]
+            everyone += [scorer.plugin for scorer in profile.scorers]
+            everyone.append(profile.picker)
+        everyone.append(self.handler)
+        return tuple({id(plugin): plugin for plugin in everyone}.values())
+
 
 class Scheduler:
     """One per process; `policy` may be swapped between two requests."""
@@ -44,6 +62,10 @@ class Scheduler:
         self._profiles = {profile.name: profile for profile in policy.profiles}
         self._names = tuple(self._profiles)
         self._learners = policy.learners
+        plugins = policy.plugins
+        self._observers = tuple(plugin for plugin in plugins if isinstance(plugin, PickObserver))
+        self._memories = tuple(plugin for plugin in plugins if isinstance(plugin, SlotMemory))
+        self._markers = tuple(plugin.response_header for plugin in plugins if isinstance(plugin, ResponseMarker))
 
     def schedule(
         self, request: InferenceRequest, snapshot: PoolSnapshot, candidates: Candidates, now: float
@@ -56,6 +78,8 @@ class Scheduler:
         left, picked, card = primary.run(cycle, candidates)
         endpoints = tuple(left.endpoint(index) for index in picked)
         reservation = self._ledger.reserve(int(left.slots[picked[0]]), request.prompt.token_count)
+        for observer in self._observers:
+            observer.picked(cycle, reservation)
         return Decision(
             request=msgspec.structs.replace(request, prompt=NO_PROMPT),
             endpoints=endpoints,
@@ -63,9 +87,10 @@ class Scheduler:
             reservation=reservation,
             card=card,
             lessons=tuple(partial(learner.learn, cycle, reservation) for learner in self._learners),
+            response_markers=self._markers,
         )
 
     def forget_slot(self, slot: int) -> None:
         """The slot has a new owner."""
-        for learner in self._learners:
-            learner.forget_slot(slot)
+        for memory in self._memories:
+            memory.forget_slot(slot)

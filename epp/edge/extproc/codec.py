@@ -163,8 +163,12 @@ _CONTINUE = {phase: _continue(phase) for phase in Phase}
 
 
 def encode_continue(command: Continue) -> bytes:
-    """One constant message per phase."""
-    return _CONTINUE[command.phase]
+    """One constant message per phase, unless response headers get more."""
+    if not command.set_headers:
+        return _CONTINUE[command.phase]
+    response = ProcessingResponse()
+    _set_headers(response.response_headers.response.header_mutation, command.set_headers)
+    return response.SerializeToString()
 
 
 def encode_routing(command: SendRouting) -> bytes:
@@ -212,6 +216,8 @@ def encode_override(command: OverrideMode) -> bytes:
     """Answer to response headers that turns the response body on for this request."""
     response = ProcessingResponse()
     response.response_headers.SetInParent()
+    if command.set_headers:
+        _set_headers(response.response_headers.response.header_mutation, command.set_headers)
     mode = response.mode_override
     mode.response_header_mode = ProcessingMode.SEND
     mode.response_body_mode = command.response_body.value  # type: ignore[assignment]  # same numbers

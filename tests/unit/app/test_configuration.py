@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from epp.app.configuration import dialects, page_options, picker_config
+from epp.app.configuration import dialects, page_options, picker_config, session_key
 from epp.app.options import FlagError, ServeOptions, parse_flags
 from epp.core.config.mistakes import ConfigurationError
 from epp.core.config.settings import PickerConfig
@@ -167,3 +167,21 @@ def test_a_metrics_source_of_the_configuration_goes_before_the_flags() -> None:
 def test_a_metrics_source_that_says_nothing_leaves_the_flags_in_force() -> None:
     options, config = with_text("plugins:\n- type: metrics-data-source\n", model_server_metrics_path="/flag")
     assert page_options(options, config).path == "/flag"
+
+
+def test_the_session_key_comes_from_its_file_or_from_chance(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"secret\n")
+    assert session_key(options_of(session_key_file=str(path))) == b"secret"
+    assert session_key(options_of()) != session_key(options_of())
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"", "has 0 bytes"), (b"x" * 65, "has 65 bytes"), (None, "No such file")]
+)
+def test_a_session_key_that_cannot_be_used_names_its_flag(tmp_path: Path, content: bytes | None, says: str) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(FlagError, match=f"--session-key-file: .*{says}"):
+        session_key(options_of(session_key_file=str(path)))

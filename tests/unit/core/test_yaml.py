@@ -18,7 +18,8 @@ JSON_VALUES = st.recursive(
     | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | JSON_TEXTS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(JSON_TEXTS, inner, max_size=4),
+    # YAML allows simple keys of at most 1,024 characters.
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=80), inner, max_size=4),
     max_leaves=20,
 )
 

@@ -1,15 +1,30 @@
 """Min-max normalisation, shared by the scorers that compare candidates with one another."""
 
+import math
+
 import numpy as np
 
 from epp.core.state.columns import FloatColumn
 
 
 def lower_is_better(values: FloatColumn) -> FloatColumn:
-    """(max - v) / (max - min) over the candidates; 1 for everybody when all are equal."""
-    highest = values.max()
-    span = highest - values.min()
+    """(max - v) / (max - min) over the candidates; 1 for everybody when all are equal.
+
+    What is no finite number has 0 and does not take part.
+    """
+    highest = float(values.max())
+    span = highest - float(values.min())
+    if not math.isfinite(span):
+        return _of_odd_values(values)
     if span == 0.0:
         return np.ones(len(values))
     scores: FloatColumn = (highest - values) / span
+    return scores
+
+
+def _of_odd_values(values: FloatColumn) -> FloatColumn:
+    known = np.isfinite(values)
+    scores = np.zeros(len(values))
+    if known.any():
+        scores[known] = lower_is_better(values[known] / 2.0)  # halves: the difference of two large ones may overflow
     return scores

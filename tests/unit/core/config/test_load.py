@@ -292,10 +292,12 @@ def test_the_default_detector_need_not_be_declared() -> None:
     assert config.saturation == UtilizationDetectorParameters()
 
 
-def test_headroom_gets_a_notice() -> None:
+def test_the_detector_is_a_filter_too() -> None:
     config = load("plugins:\n- type: queue-scorer\n- {type: utilization-detector, parameters: {headroom: 0.2}}\n")
 
-    assert notices(config)[0].startswith("epp.yaml:5: plugins[1].parameters.headroom: no effect: it is for")
+    assert config.saturation.headroom == 0.2
+    assert config.profiles[0].filters == ("utilization-detector",)
+    assert notices(config) == []
 
 
 def test_the_deprecated_parser_section() -> None:

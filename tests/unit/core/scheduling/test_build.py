@@ -13,6 +13,7 @@ from epp.core.scheduling.scheduler import Policy
 from epp.core.scheduling.scorers.kv_cache import KvCacheScorer
 from epp.core.scheduling.scorers.prefix_cache import PrefixCacheScorer
 from epp.core.scheduling.scorers.queue import QueueScorer
+from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
 from tests.support.small_pool import SmallPool, text_request
 
 HEAD = "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\n"
@@ -104,3 +105,36 @@ def test_an_instance_of_another_kind_is_refused() -> None:
             wanted("queue-scorer")
     with pytest.raises(TypeError, match="plugin 'max-score-picker' is no scorer"):
         instances.scorer("max-score-picker")
+
+
+def test_consumers_of_prefix_matches_share_one_producer() -> None:
+    policy = built(
+        "plugins:\n- type: prefix-cache-scorer\n- type: token-load-scorer\n- type: no-hit-lru-scorer\n"
+        "- type: prefix-cache-affinity-filter\n"
+    )
+    assert [named.name for named in policy.producers] == ["approx-prefix-cache-producer"]
+
+
+def test_tokens_are_made_with_the_session_key() -> None:
+    config = load_config(HEAD + "plugins:\n- type: session-affinity-scorer\n", "epp.yaml", CATALOGUE)
+    pool = SmallPool(1)
+    headers = []
+    for key in (b"one", b"one", b"two"):
+        scorer = build_policy(config, key).profiles[0].scorers[0].plugin
+        assert isinstance(scorer, SessionAffinityScorer)
+        headers.append(scorer.response_header(pool.endpoints[0]))
+    assert headers[0] == headers[1] != headers[2]
+
+
+def test_filter_and_scorer_of_one_name_are_one_plugin() -> None:
+    (profile,) = built("plugins:\n- {type: context-length-aware, parameters: {enableFiltering: true}}\n").profiles
+    both: list[object] = [profile.filters[0].plugin, profile.scorers[0].plugin]
+    assert both[0] is both[1]
+
+
+def test_deprecated_names() -> None:
+    config = load_config(
+        HEAD + "plugins:\n- {type: by-label-selector, parameters: {matchLabels: {a: b}}}\n", "epp.yaml", CATALOGUE
+    )
+    assert config.plugins[0].type == "label-selector-filter"
+    assert "the plugin type 'by-label-selector' is deprecated; write 'label-selector-filter'" in str(config.notices[0])

@@ -40,6 +40,19 @@ def test_continue_answers_its_phase_and_says_nothing_else(phase: Phase) -> None:
     assert getattr(message, phase.value).ByteSize() == 0
 
 
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        codec.encode_continue(Continue(Phase.RESPONSE_HEADERS, (("x-session-token", "t"),))),
+        codec.encode_override(OverrideMode(BodyMode.STREAMED, (("x-session-token", "t"),))),
+    ],
+    ids=["continue", "override"],
+)
+def test_response_headers_may_get_more(encoded: bytes) -> None:
+    added = parsed(encoded).response_headers.response.header_mutation.set_headers
+    assert [(option.header.key, option.header.raw_value) for option in added] == [("x-session-token", b"t")]
+
+
 @pytest.mark.parametrize("phase", [Phase.REQUEST_HEADERS, Phase.REQUEST_BODY])
 def test_routing_has_the_destination_in_header_and_metadata(phase: Phase) -> None:
     message = routing(phase)

@@ -1,0 +1,1 @@
+"""Fairness policies: which flow of a band goes next."""

@@ -1,0 +1,1 @@
+"""Ordering policies: which item of a flow goes next."""

@@ -1,0 +1,181 @@
+"""The expected cost in seconds: each term by itself, then the picks that follow."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from epp.core.domain.request import InferenceRequest, Prompt, PromptKind
+from epp.core.scheduling.cycle import Candidates, Cycle
+from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
+from epp.core.scheduling.scorers.expected_cost import ExpectedCostParameters, ExpectedCostScorer
+from tests.support.small_pool import SmallPool
+
+PRODUCER = "matches"
+ONLY_PREFILL = ExpectedCostParameters(
+    prefill_seconds_per_token=0.001,
+    attention_seconds_per_token_squared=0.0,
+    kv_seconds_per_token=0.0,
+    sequence_seconds_per_step=0.0,
+    step_seconds=0.01,
+    expected_output_tokens=100.0,
+    harm_per_request=0.0,
+    decode_weight=0.0,
+    kv_wait_weight=0.0,
+    balance_weight=0.0,
+    load_ceiling=0.0,
+    ramp_seconds=0.0,
+    prefix_match_info_producer_name=PRODUCER,
+)
+
+
+def scorer(**changes: float) -> ExpectedCostScorer:
+    """Linear prefill of 1 ms a token and nothing else, but for `changes`."""
+    return ExpectedCostScorer(msgspec.structs.replace(ONLY_PREFILL, **changes))
+
+
+def cycle_of(
+    pool: SmallPool, tokens: int, cached: dict[int, int] | None = None, max_tokens: int | None = None
+) -> Cycle:
+    """A request of `tokens` prompt tokens, of which endpoint number n has `cached[n]` blocks of 10 tokens."""
+    prompt = Prompt(PromptKind.TOKEN_IDS, bytes(4 * tokens))
+    match = PrefixMatch([0] * (tokens // 10), 10, {pool.slot(n): blocks for n, blocks in (cached or {}).items()})
+    request = InferenceRequest("r", prompt=prompt, max_tokens=max_tokens)
+    cycle = pool.cycle(request)
+    cycle.products[PRODUCER] = match
+    return cycle
+
+
+def send(pool: SmallPool, policy: ExpectedCostScorer, number: int, tokens: int) -> None:
+    """The request of `tokens` goes to endpoint `number`."""
+    policy.picked(cycle_of(pool, tokens), pool.ledger.reserve(pool.slot(number), tokens))
+
+
+def costs(pool: SmallPool, policy: ExpectedCostScorer, cycle: Cycle) -> list[float]:
+    return [round(float(cost), 6) for cost in policy.costs_s(cycle, pool.candidates)]
+
+
+def test_the_uncached_part_of_the_prompt_costs_its_prefill() -> None:
+    pool = SmallPool(3)
+    assert costs(pool, scorer(), cycle_of(pool, 100, {1: 5, 2: 10})) == [0.1, 0.05, 0.001]
+
+
+def test_attention_grows_with_the_square() -> None:
+    pool = SmallPool(2)
+    policy = scorer(attention_seconds_per_token_squared=1e-5)
+    assert costs(pool, policy, cycle_of(pool, 100, {1: 5})) == [0.2, 0.05 + 0.075]
+
+
+def test_what_was_sent_is_a_backlog_until_its_time_has_passed() -> None:
+    pool, policy = SmallPool(2), scorer()
+    send(pool, policy, 0, 400)
+    send(pool, policy, 0, 100)
+    assert costs(pool, policy, cycle_of(pool, 100)) == [0.6, 0.1]
+    pool.now += 0.3
+    assert costs(pool, policy, cycle_of(pool, 100)) == [0.3, 0.1]
+    pool.now += 5.0
+    assert costs(pool, policy, cycle_of(pool, 100)) == [0.1, 0.1]
+
+
+def test_a_prefill_harms_those_that_are_there() -> None:
+    pool = SmallPool(2)
+    pool.hold(0, 4)
+    assert costs(pool, scorer(harm_per_request=0.5), cycle_of(pool, 100)) == [pytest.approx(0.3), 0.1]
+
+
+def test_a_scrape_is_a_lower_bound_while_it_is_fresh() -> None:
+    pool = SmallPool(2)
+    pool.report(0, running=3, waiting=1)
+    policy = scorer(harm_per_request=0.5)
+    assert costs(pool, policy, cycle_of(pool, 100)) == [pytest.approx(0.3), 0.1]
+    pool.now += 60.0
+    assert costs(pool, policy, cycle_of(pool, 100)) == [0.1, 0.1], "a silent pod is judged by our own books"
+
+
+def test_decode_steps_get_longer_for_everybody() -> None:
+    pool = SmallPool(2)
+    pool.ledger.reserve(pool.slot(0), 1000)
+    policy = scorer(decode_weight=1.0, kv_seconds_per_token=1e-6, sequence_seconds_per_step=1e-4)
+    first, second = costs(pool, policy, cycle_of(pool, 100))
+    slower_for_me = 1e-6 * 1000 + 1e-4
+    slower_for_it = 1e-6 * 100 + 1e-4
+    assert first - second == pytest.approx(100 * (slower_for_me + slower_for_it))
+
+
+def test_a_request_that_ends_early_slows_decoding_less() -> None:
+    pool = SmallPool(2)
+    pool.ledger.reserve(pool.slot(0), 1000)
+    policy = scorer(decode_weight=1.0, kv_seconds_per_token=1e-6)
+    long, _ = costs(pool, policy, cycle_of(pool, 100))
+    short, _ = costs(pool, policy, cycle_of(pool, 100, max_tokens=10))
+    assert long - 0.1 == pytest.approx(10 * (short - 0.1), abs=1e-5)
+
+
+def test_a_full_cache_makes_requests_wait() -> None:
+    pool = SmallPool(2)
+    for number in range(2):
+        pool.report(number, kv_blocks=100, kv_block_tokens=10)
+    pool.ledger.reserve(pool.slot(0), 900)
+    policy = scorer(kv_wait_weight=1.0)
+    first, second = costs(pool, policy, cycle_of(pool, 100))
+    occupancy = 900 + 100 + 2 * 100
+    assert second == 0.1
+    assert first == pytest.approx(0.1 + 2 * (occupancy - 1000) / occupancy * 100 * 0.01, abs=1e-5)
+
+
+def test_context_above_the_mean_costs() -> None:
+    pool = SmallPool(2)
+    pool.ledger.reserve(pool.slot(0), 1000)
+    policy = scorer(balance_weight=1.0, kv_seconds_per_token=1e-6)
+    assert costs(pool, policy, cycle_of(pool, 100)) == [pytest.approx(0.1 + 500 * 1e-6 * 100), 0.1]
+
+
+def test_recomputed_work_weighs_more_under_load() -> None:
+    pool, policy = SmallPool(2), scorer(load_ceiling=3.0, load_window_seconds=10.0)
+    for number in range(2):
+        send(pool, policy, number, 5000)
+    pool.now += 10.0
+    quiet = scorer(load_ceiling=3.0)
+    assert costs(pool, policy, cycle_of(pool, 100))[0] > 1.2 * costs(pool, quiet, cycle_of(pool, 100))[0]
+    pool.now += 1000.0
+    assert costs(pool, policy, cycle_of(pool, 100)) == [0.1, 0.1]
+
+
+def test_a_new_endpoint_ramps_up() -> None:
+    pool, policy = SmallPool(2), scorer(ramp_seconds=10.0)
+    assert costs(pool, policy, cycle_of(pool, 100)) == [0.1, 0.1], "at the very start everybody is new"
+    policy.forget_slot(pool.slot(1))
+    assert costs(pool, policy, cycle_of(pool, 100)) == [0.1, 0.2]
+    pool.now += 5.0
+    assert costs(pool, policy, cycle_of(pool, 100)) == [0.1, pytest.approx(0.15)]
+    pool.now += 5.0
+    assert costs(pool, policy, cycle_of(pool, 100)) == [0.1, 0.1]
+
+
+def test_a_burst_of_equal_requests_goes_to_different_endpoints() -> None:
+    pool, policy = SmallPool(4), scorer()
+    taken = []
+    for _ in range(4):
+        cycle = cycle_of(pool, 100)
+        number = int(np.argmax(policy.score(cycle, pool.candidates)))
+        taken.append(number)
+        policy.picked(cycle, pool.ledger.reserve(pool.slot(number), 100))
+    assert sorted(taken) == [0, 1, 2, 3]
+
+
+def test_a_cached_prompt_stays_until_the_backlog_is_longer_than_computing_it_anew() -> None:
+    pool, policy = SmallPool(2), scorer()
+    send(pool, policy, 0, 80)
+    scores = policy.score(cycle_of(pool, 100, {0: 10}), pool.candidates)
+    assert scores.tolist() == [1.0, 0.0]
+    send(pool, policy, 0, 80)
+    assert policy.score(cycle_of(pool, 100, {0: 10}), pool.candidates).tolist() == [0.0, 1.0]
+
+
+def test_absurd_metrics_leave_finite_costs() -> None:
+    pool = SmallPool(3)
+    pool.report(0, running=float("inf"), waiting=float("nan"), kv_usage=float("nan"), kv_blocks=1)
+    pool.report(1, kv_usage=1e300, kv_blocks=10**9)
+    found = ExpectedCostScorer(ExpectedCostParameters(prefix_match_info_producer_name=PRODUCER)).score(
+        cycle_of(pool, 100), Candidates(pool.snapshot)
+    )
+    assert np.isfinite(found).all()
