@@ -40,6 +40,7 @@ from epp.core.scheduling.scorers.no_hit_lru import NoHitLruParameters, NoHitLruS
 from epp.core.scheduling.scorers.prefix_cache import PrefixCacheParameters, PrefixCacheScorer
 from epp.core.scheduling.scorers.queue import QueueScorer
 from epp.core.scheduling.scorers.running_requests import RunningRequestsScorer
+from epp.core.scheduling.scorers.scraped_signal import ScrapedSignalParameters
 from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
 from epp.core.scheduling.scorers.token_load import TokenLoadParameters, TokenLoadScorer
 from epp.core.scheduling.session_bonds import SessionAffinityParameters
@@ -183,9 +184,11 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         lambda _name, p: ConcurrencyDetectorFilter(p),
         needs=_in_flight_load,
     ),
-    built_in("queue-scorer", _SCORER, NoParameters, lambda _name, _p: QueueScorer()),
-    built_in("kv-cache-utilization-scorer", _SCORER, NoParameters, lambda _name, _p: KvCacheScorer()),
-    built_in("running-requests-size-scorer", _SCORER, NoParameters, lambda _name, _p: RunningRequestsScorer()),
+    built_in("queue-scorer", _SCORER, ScrapedSignalParameters, lambda _name, p: QueueScorer(p)),
+    built_in("kv-cache-utilization-scorer", _SCORER, ScrapedSignalParameters, lambda _name, p: KvCacheScorer(p)),
+    built_in(
+        "running-requests-size-scorer", _SCORER, ScrapedSignalParameters, lambda _name, p: RunningRequestsScorer(p)
+    ),
     built_in("lora-affinity-scorer", _SCORER, NoParameters, lambda _name, _p: LoraAffinityScorer()),
     built_in(
         "active-request-scorer",

@@ -14,6 +14,8 @@ from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
 
 Positions = NDArray[np.intp]
+MOST_TOKENS = 1e12
+"""a cache that is said to be larger is not believed"""
 ScrapedSignal = Literal["waiting", "running", "kv_usage"]
 
 
@@ -91,7 +93,9 @@ class Cycle:
         values = self.scraped(signal, candidates)
         slots, load, ledger = candidates.slots, self.snapshot.load, self.ledger
         if signal == "kv_usage":
-            capacity = load.kv_blocks[slots] * load.kv_block_tokens[slots]
+            capacity = np.minimum(load.kv_blocks[slots], MOST_TOKENS) * np.minimum(
+                load.kv_block_tokens[slots], MOST_TOKENS
+            )
             sent_tokens = ledger.sent_tokens[slots] - load.sent_tokens[slots]
             added = np.divide(sent_tokens, capacity, out=np.zeros(len(slots)), where=capacity > 0.0)
             return np.where(values > 1.0, values, np.minimum(1.0, values + added))

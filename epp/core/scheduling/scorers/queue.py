@@ -1,17 +1,22 @@
 """queue-scorer: prefers short engine queues.
 
 score = (max - q) / (max - min) over the candidates, 1 when all are equal; q is the scraped number of waiting requests.
+With inflightCorrection (default) our own books are its lower bound: what was sent since the scrape counts.
 Source: queue-scorer of the reference endpoint picker.
 """
 
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.scorers.normalize import lower_is_better
+from epp.core.scheduling.scorers.scraped_signal import CORRECTED, ScrapedSignalParameters
 from epp.core.state.columns import FloatColumn
 
 
 class QueueScorer:
-    """No parameters."""
+    """See the module."""
+
+    def __init__(self, parameters: ScrapedSignalParameters = CORRECTED) -> None:
+        self._parameters = parameters
 
     def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """See the module."""
-        return lower_is_better(cycle.scraped("waiting", candidates))
+        return lower_is_better(self._parameters.read("waiting", cycle, candidates))

@@ -1,6 +1,7 @@
 import pytest
 
 from epp.core.scheduling.scorers.queue import QueueScorer
+from epp.core.scheduling.scorers.scraped_signal import ScrapedSignalParameters
 from tests.support.small_pool import SmallPool
 
 
@@ -34,3 +35,13 @@ def test_a_silent_endpoint_is_last() -> None:
     pool.report(1, waiting=4)
     pool.report(2, waiting=0)
     assert QueueScorer().score(pool.cycle(), pool.candidates).tolist() == [0.0, 0.2, 1.0]
+
+
+@pytest.mark.parametrize(("corrects", "scores"), [(True, [0.0, 1.0]), (False, [1.0, 0.0])])
+def test_what_was_sent_since_the_scrape_counts_unless_it_shall_not(corrects: bool, scores: list[float]) -> None:
+    pool = SmallPool(2)
+    pool.report(0, waiting=0)
+    pool.report(1, waiting=2)
+    pool.hold(0, 5)
+    scorer = QueueScorer(ScrapedSignalParameters(inflight_correction=corrects))
+    assert scorer.score(pool.cycle(), pool.candidates).tolist() == scores
