@@ -12,6 +12,7 @@ from epp.core.config.quantities import parse_quantity
 from epp.core.domain.errors import PickerError
 from epp.core.protocol.events import BodyMode
 from epp.core.routing.priority import BodyPriority
+from epp.edge.admin.gates import is_loopback
 
 BODY_MODES = {
     "full-duplex": BodyMode.FULL_DUPLEX_STREAMED,
@@ -175,11 +176,6 @@ def _check_together(values: Mapping[str, Value]) -> None:
     for name in ("max-body-bytes", "max-buffered-bytes"):
         if int(values[name]) <= 0:
             raise FlagError(name, "must be above 0")
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach the IP address."""
-    return ipaddress.ip_address(address).is_loopback
 
 
 def _address(name: str, text: str) -> str:

@@ -10,6 +10,7 @@ from epp import __version__
 from epp.app.configuration import picker_config
 from epp.app.options import ServeOptions
 from epp.app.picker import BoundPorts, PickerProcess
+from epp.app.whole_file import replace_file
 from epp.core.domain.errors import InvalidInput
 from epp.edge.observe.logs import LogFormat, configure_logs, get_logger
 
@@ -58,9 +59,7 @@ def _catch_signals() -> asyncio.Queue[int]:
 
 def _write_ready(path: Path, ports: BoundPorts) -> None:
     """In one step, so that a reader finds all of it or nothing."""
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(msgspec.json.encode(ports))
-        partial.replace(path)
+        replace_file(path, msgspec.json.encode(ports))
     except OSError as error:
         raise InvalidInput(str(path), f"the ready file cannot be written: {error.strerror}") from error

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from epp.app.whole_file import replace_file
 from epp.core.domain.pool import POOL_GROUP
 from epp.lab.fake_vllm.process import ReadyPod
 from epp.lab.plan import POOL_NAME
@@ -62,9 +63,7 @@ def objective_manifest(name: str, priority: int) -> Manifest:
 
 def write_manifests(path: Path, manifests: Sequence[Manifest]) -> None:
     """Replaces `path` in one step, so that a reader sees the old text or the new one."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(yaml.safe_dump_all(manifests, sort_keys=False))
-    temporary.replace(path)
+    replace_file(path, yaml.safe_dump_all(manifests, sort_keys=False).encode())
 
 
 def write_pool(directory: Path, pods: Sequence[ReadyPod]) -> None:

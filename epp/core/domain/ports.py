@@ -117,10 +117,3 @@ class LoadReport(msgspec.Struct, frozen=True):
     """LoRA adapters that fit on the device at once; None without LoRA"""
     running_adapters: Sequence[str] = ()
     waiting_adapters: Sequence[str] = ()
-
-
-class EndpointWriter(Protocol):
-    """Writes the pool's endpoints for the proxy before they may be picked."""
-
-    def write(self, endpoints: Sequence[Endpoint]) -> None:
-        """Raises OSError when the file cannot be written."""

@@ -51,9 +51,6 @@ class Learner(Protocol):
     def learn(self, cycle: Cycle, reservation: Reservation) -> None:
         """The request of `cycle` went to the slot of `reservation`."""
 
-    def forget_slot(self, slot: int) -> None:
-        """The slot has a new owner; what was known of it is void."""
-
 
 @runtime_checkable
 class PickObserver(Protocol):

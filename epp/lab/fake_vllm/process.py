@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from epp.app.whole_file import replace_file
 from epp.lab.fake_vllm.pod import FakePod
 from epp.lab.fake_vllm.settings import PodSettings
 
@@ -80,9 +81,7 @@ def _clear(path: Path) -> None:
 
 def _write_ready(path: Path, pods: Sequence[FakePod]) -> None:
     ready = {"pods": [ReadyPod(pod.name, pod.host, pod.port) for pod in pods]}
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(msgspec.json.encode(ready))
-        partial.replace(path)
+        replace_file(path, msgspec.json.encode(ready))
     except OSError as error:
         raise StartError(f"ready file {path}: {error.strerror}") from error

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from epp.app.flags import CLUSTER_ONLY, FLAGS, REFUSED, UNSUPPORTED, Flag, FlagType, Group
-from epp.app.options import FlagError, ServeOptions, is_loopback, parse_flags, parse_value
+from epp.app.options import FlagError, ServeOptions, parse_flags, parse_value
 from epp.core.protocol.events import BodyMode
 from epp.core.routing.priority import BodyPriority
+from epp.edge.admin.gates import is_loopback
 
 BY_NAME = {flag.name: flag for flag in FLAGS}
 
