@@ -78,7 +78,7 @@ def services(endpoints: int) -> Services:
     """A picker with the default policy over a pool whose loads differ."""
     rng = Random(1)
     ledger = InFlightLedger()
-    scheduler = Scheduler(build_policy(default_config(CATALOGUE)), ledger, rng)
+    scheduler = Scheduler(build_policy(default_config(CATALOGUE)), ledger, rng, time.monotonic)
     roster = Roster(ledger, time.monotonic, metrics_stale_after_s=3600.0, slot_renewed=scheduler.forget_slot)
     pods = tuple(
         Endpoint.create(namespace="default", pod=f"pod-{n}", rank=0, address=f"127.1.{n // 250}.{n % 250}", port=8000)

@@ -102,7 +102,7 @@ class Simulation:
         self._settings = EngineSettings(latency=H100_8B, max_loras=0, max_model_len=262_144)
         self._engines = [Engine(self._settings) for _ in range(pods)]
         ledger = InFlightLedger()
-        scheduler = Scheduler(build_policy(config), ledger, Random(seed))
+        scheduler = Scheduler(build_policy(config), ledger, Random(seed), lambda: self.now)
         self._roster = Roster(ledger, lambda: self.now, metrics_stale_after_s=1e9, slot_renewed=scheduler.forget_slot)
         self._router = Router(self._roster, scheduler, RoutingPolicy(), lambda: self.now)
         self._endpoints = [
@@ -146,7 +146,7 @@ class Simulation:
                         times.cached_tokens = token.cached_tokens
                     if token.finish_reason is not None:
                         times.ended_at = at
-                        self._router.release(self._decisions.pop(token.request_id).reservation)
+                        self._router.release(self._decisions.pop(token.request_id))
                         ended += 1
         return ended
 

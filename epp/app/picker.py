@@ -79,7 +79,7 @@ class PickerProcess:
         self._problems = RepeatedProblems(self._logger, clock)
         policy = build_policy(config, session_key(options))
         self._ledger = InFlightLedger()
-        scheduler = Scheduler(policy, self._ledger, Random())
+        scheduler = Scheduler(policy, self._ledger, Random(), clock)
         self._roster = Roster(
             self._ledger,
             clock,

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
-from epp.core.domain.decision import Decision, Reservation
+from epp.core.domain.decision import Decision
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import Refusal
 from epp.core.domain.objective import InferenceObjective
@@ -53,8 +53,8 @@ class RecordedMetrics:
     def request_started(self, request: InferenceRequest) -> None:
         self.started.append(request)
 
-    def request_routed(self, decision: Decision, scheduler_s: float) -> None:
-        assert scheduler_s >= 0
+    def request_routed(self, decision: Decision) -> None:
+        assert decision.scheduler_s >= 0
         self.routed.append(decision)
 
     def request_refused(self, request: InferenceRequest | None, refusal: Refusal) -> None:
@@ -110,7 +110,7 @@ class Picker:
         self.roster.objects_changed(ObjectState(POOL, self.endpoints, objectives))
         chosen = MaxScorePicker(PickerParameters())
         profile = Profile("default", (), (WeightedScorer("queue-scorer", scorer or QueueScorer(), 1.0),), chosen)
-        scheduler = Scheduler(Policy((profile,), SingleProfileHandler(), producers), self.ledger, Random(1))
+        scheduler = Scheduler(Policy((profile,), SingleProfileHandler(), producers), self.ledger, Random(1), clock)
         self.router = Router(self.roster, scheduler, RoutingPolicy(), clock)
         self.routing: RoutingPort = self.router
         self.metrics = RecordedMetrics()
@@ -192,14 +192,14 @@ class HoldingRouter:
         assert isinstance(answer, Decision)
         assert ticket.answer(answer)
 
-    def served_elsewhere(self, decision: Decision, reservation: Reservation, destination: str) -> Endpoint | None:
-        return self._router.served_elsewhere(decision, reservation, destination)
+    def response_begun(self, decision: Decision, destination: str) -> None:
+        self._router.response_begun(decision, destination)
 
-    def served_as_picked(self, decision: Decision) -> None:
-        self._router.served_as_picked(decision)
+    def release(self, decision: Decision) -> bool:
+        return self._router.release(decision)
 
-    def release(self, reservation: Reservation) -> bool:
-        return self._router.release(reservation)
+    def finished(self, decision: Decision, report: RequestReport) -> None:
+        self._router.finished(decision, report)
 
 
 def holding(wait_s: float = 30.0) -> tuple[Picker, HoldingRouter]:

@@ -30,6 +30,7 @@ def decision(
     serial: int = 1,
     scores: Mapping[str, Sequence[float]] | None = None,
     weight: float = 1.0,
+    scheduler_s: float = 0.0,
 ) -> Decision:
     """The endpoints were picked in this order; all of them were candidates, with these scores by plugin."""
     picked = endpoints or (endpoint(),)
@@ -41,6 +42,7 @@ def decision(
         destinations=",".join(one.destination for one in picked),
         reservation=Reservation(slot=0, generation=1, serial=serial, tokens=12),
         card=ScoreCard("default", picked, columns, totals),
+        scheduler_s=scheduler_s,
     )
 
 

@@ -51,6 +51,8 @@ class Decision(msgspec.Struct, frozen=True):
     """comma-separated value for header and metadata"""
     reservation: Reservation
     card: ScoreCard
+    scheduler_s: float = 0.0
+    """what the decision cost, without the time that the request waited"""
     lessons: tuple[Callable[[], None], ...] = ()
     """what plugins learn from this decision; run after the reply was written"""
     response_markers: tuple[Callable[[Endpoint], tuple[str, str] | None], ...] = ()

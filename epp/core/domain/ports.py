@@ -61,8 +61,8 @@ class MetricSink(Protocol):
     def request_started(self, request: InferenceRequest) -> None:
         """A request was read and is about to be routed."""
 
-    def request_routed(self, decision: Decision, scheduler_s: float) -> None:
-        """A request got its endpoint; `scheduler_s` is the time that routing took."""
+    def request_routed(self, decision: Decision) -> None:
+        """A request got its endpoint."""
 
     def request_refused(self, request: InferenceRequest | None, refusal: Refusal) -> None:
         """A request was answered with an error; `request` is None when it could not even be read."""

@@ -3,10 +3,9 @@
 import msgspec
 import numpy as np
 
-from epp.core.domain.decision import Decision, Reservation
-from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, ServiceUnavailable
-from epp.core.domain.ports import Clock
+from epp.core.domain.ports import Clock, RequestReport
 from epp.core.domain.request import InferenceRequest
 from epp.core.flow.saturation import SaturationLimits, admit
 from epp.core.flow.ticket import Ticket
@@ -48,28 +47,30 @@ class Router:
         admit(request, candidates, self._roster.ledger, self._policy.saturation, now)
         return self._scheduler.schedule(request, snapshot, self._without_cooling(candidates, now), now)
 
-    def served_elsewhere(self, decision: Decision, reservation: Reservation, destination: str) -> Endpoint | None:
-        """Envoy says that `destination` served the request instead of the picked endpoint.
+    def response_begun(self, decision: Decision, destination: str) -> None:
+        """The response headers are here; Envoy says that `destination` served, empty if it does not say.
 
-        The reservation moves there and the picked one is held to be unreachable; returns the endpoint that served,
-        None if it is not of the pool (the reservation then stays where it is).
+        If that is not the picked endpoint, the reservation moves there, unless it is not of the pool, and the picked
+        one is held to be unreachable.
         """
+        if not destination:
+            return
+        if destination == decision.endpoint.destination:
+            self._roster.cooldowns.succeeded(decision.endpoint.key, self._clock())
+            return
         snapshot = self._roster.current
         if self._roster.slot_of(decision.endpoint) is not None:  # else it is another pod that has the name by now
             self._roster.cooldowns.failed(decision.endpoint.key, self._clock())
         position = snapshot.by_destination.get(destination)
-        if position is None:
-            return None
-        self._roster.ledger.move(reservation, int(snapshot.slots[position]))
-        return snapshot.endpoints[position]
+        if position is not None:
+            self._roster.ledger.move(decision.reservation, int(snapshot.slots[position]))
 
-    def served_as_picked(self, decision: Decision) -> None:
-        """Envoy reached the picked endpoint."""
-        self._roster.cooldowns.succeeded(decision.endpoint.key, self._clock())
-
-    def release(self, reservation: Reservation) -> bool:
+    def release(self, decision: Decision) -> bool:
         """The request is over; False when it was released before."""
-        return self._roster.ledger.release(reservation)
+        return self._roster.ledger.release(decision.reservation)
+
+    def finished(self, decision: Decision, report: RequestReport) -> None:
+        """What is known of a released request; called once."""
 
     def _candidates(self, request: InferenceRequest, snapshot: PoolSnapshot) -> Candidates:
         if not snapshot.endpoints:

@@ -6,6 +6,7 @@ from random import Random
 import msgspec
 
 from epp.core.domain.decision import Decision
+from epp.core.domain.ports import Clock
 from epp.core.domain.request import NO_PROMPT, InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
@@ -55,7 +56,8 @@ class Policy(msgspec.Struct, frozen=True):
 class Scheduler:
     """One per process; `policy` may be swapped between two requests."""
 
-    def __init__(self, policy: Policy, ledger: InFlightLedger, rng: Random) -> None:
+    def __init__(self, policy: Policy, ledger: InFlightLedger, rng: Random, clock: Clock) -> None:
+        self._clock = clock
         self._policy = policy
         self._ledger = ledger
         self._rng = rng
@@ -70,7 +72,7 @@ class Scheduler:
     def schedule(
         self, request: InferenceRequest, snapshot: PoolSnapshot, candidates: Candidates, now: float
     ) -> Decision:
-        """Picks among `candidates` (not empty) and reserves the place; raises ResourceExhausted."""
+        """Picks among `candidates` (not empty) and reserves the place; raises ResourceExhausted; `now` is now."""
         cycle = Cycle(request, snapshot, self._ledger, now, self._rng)
         for named in self._policy.producers:
             cycle.products[named.name] = named.plugin.produce(cycle, candidates)
@@ -86,6 +88,7 @@ class Scheduler:
             destinations=",".join([endpoint.destination for endpoint in endpoints]),
             reservation=reservation,
             card=card,
+            scheduler_s=self._clock() - now,
             lessons=tuple(partial(learner.learn, cycle, reservation) for learner in self._learners),
             response_markers=self._markers,
         )

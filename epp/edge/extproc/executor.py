@@ -7,8 +7,7 @@ from typing import Protocol
 import grpc
 import msgspec
 
-from epp.core.domain.decision import Decision, Reservation
-from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
 from epp.core.domain.ports import Clock, MetricSink, RequestReport
 from epp.core.domain.request import NO_PROMPT, InferenceRequest
@@ -46,9 +45,9 @@ class RoutingPort(Protocol):
     """What the executor needs of `epp.core.routing.router.Router`."""
 
     def decide(self, request: InferenceRequest) -> Decision | Ticket: ...
-    def served_elsewhere(self, decision: Decision, reservation: Reservation, destination: str) -> Endpoint | None: ...
-    def served_as_picked(self, decision: Decision) -> None: ...
-    def release(self, reservation: Reservation) -> bool: ...
+    def response_begun(self, decision: Decision, destination: str) -> None: ...
+    def release(self, decision: Decision) -> bool: ...
+    def finished(self, decision: Decision, report: RequestReport) -> None: ...
 
 
 class FaultLog(Protocol):
@@ -83,7 +82,6 @@ class StreamExecutor:
         self._decision: Decision | None = None
         self._ticket: Ticket | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._scheduler_s = 0.0
         self._first_token_at: float | None = None
         self._served = ""
         self._held_bytes = 0
@@ -122,7 +120,7 @@ class StreamExecutor:
             self._services.budget.leave(self)
             self._services.budget.change(-self._held_bytes)
             self._held_bytes = 0
-            if self._decision is not None and self._services.routing.release(self._decision.reservation):
+            if self._decision is not None and self._services.routing.release(self._decision):
                 error = RuntimeError("the conversation ended without a release")
                 self._services.faults.fault("reservation released late", self._request_id, error)
 
@@ -167,7 +165,6 @@ class StreamExecutor:
         self._request = request
         services.metrics.request_started(request)
         answer: Decision | Ticket | Refusal
-        asked_at = services.clock()
         try:
             answer = services.routing.decide(request)
         except Refusal as refusal:
@@ -175,7 +172,6 @@ class StreamExecutor:
         except Exception as error:  # noqa: BLE001  a plugin's fault becomes a clear 500 for this request alone
             services.faults.fault("routing failed", request.request_id, error)
             answer = InternalError("the request could not be scheduled", hint="a scheduling plugin raised an error")
-        self._scheduler_s = services.clock() - asked_at
         if isinstance(answer, Ticket):
             self._hold(answer)
         else:
@@ -221,7 +217,7 @@ class StreamExecutor:
             answer = msgspec.structs.replace(answer, lessons=())
         self._decision = answer
         self._request = answer.request
-        services.metrics.request_routed(answer, self._scheduler_s)
+        services.metrics.request_routed(answer)
         self._receive(Decided(answer))
         if lessons:
             asyncio.get_running_loop().call_soon(_learn, lessons)
@@ -243,35 +239,27 @@ class StreamExecutor:
             self._deadline = None
 
     def _follow(self, destination: str) -> None:
-        decision = self._decision
-        if decision is None:
-            return
-        self._served = destination
-        if not destination:
-            return
-        if destination == decision.endpoint.destination:
-            self._services.routing.served_as_picked(decision)
-        else:
-            self._services.routing.served_elsewhere(decision, decision.reservation, destination)
+        if self._decision is not None:
+            self._served = destination
+            self._services.routing.response_begun(self._decision, destination)
 
     def _release(self, command: Release) -> None:
         decision = self._decision
-        if decision is None or not self._services.routing.release(decision.reservation):
+        if decision is None or not self._services.routing.release(decision):
             return
         started = self._started_at
-        self._services.metrics.request_finished(
-            decision,
-            RequestReport(
-                outcome=command.outcome,
-                status=command.status,
-                duration_s=self._services.clock() - started,
-                request_bytes=decision.request.body_bytes,
-                response_bytes=command.response_bytes,
-                first_token_s=None if self._first_token_at is None else self._first_token_at - started,
-                usage=command.usage,
-                served=self._served,
-            ),
+        report = RequestReport(
+            outcome=command.outcome,
+            status=command.status,
+            duration_s=self._services.clock() - started,
+            request_bytes=decision.request.body_bytes,
+            response_bytes=command.response_bytes,
+            first_token_s=None if self._first_token_at is None else self._first_token_at - started,
+            usage=command.usage,
+            served=self._served,
         )
+        self._services.metrics.request_finished(decision, report)
+        self._services.routing.finished(decision, report)
 
     def _account(self) -> None:
         """Brings the body budget up to date and stops reading where it is exceeded."""

@@ -142,14 +142,14 @@ class DecisionLog:
     def request_started(self, request: InferenceRequest) -> None:
         """Nothing is decided yet (MetricSink)."""
 
-    def request_routed(self, decision: Decision, scheduler_s: float) -> None:
+    def request_routed(self, decision: Decision) -> None:
         """Remembers the decision (MetricSink)."""
         record = _Record(self._wall_clock(), decision.request)
         record.endpoints = decision.endpoints
         record.card = decision.card
         record.serial = decision.reservation.serial
         record.tokens = decision.reservation.tokens
-        record.scheduler_s = scheduler_s
+        record.scheduler_s = decision.scheduler_s
         self._under_way[record.serial] = record
         self._keep(record)
 

@@ -62,7 +62,7 @@ class PrometheusSink:
         """Counts the request as read (MetricSink)."""
         self._read += 1
 
-    def request_routed(self, decision: Decision, scheduler_s: float) -> None:
+    def request_routed(self, decision: Decision) -> None:
         """Counts the request in the set of its final model and priority (MetricSink)."""
         request = decision.request
         series = self._store.of(request)
@@ -72,7 +72,7 @@ class PrometheusSink:
         series.request_bytes.observe(request.body_bytes)
         self._open[decision.reservation.serial] = series
         self._routed += 1
-        self._scheduling.observe(scheduler_s)
+        self._scheduling.observe(decision.scheduler_s)
         self._attempts.succeeded(series.key[1], decision.endpoints[0])
 
     def request_refused(self, request: InferenceRequest | None, refusal: Refusal) -> None:

@@ -17,10 +17,10 @@ class TeeSink:
         for sink in self._sinks:
             sink.request_started(request)
 
-    def request_routed(self, decision: Decision, scheduler_s: float) -> None:
+    def request_routed(self, decision: Decision) -> None:
         """To all."""
         for sink in self._sinks:
-            sink.request_routed(decision, scheduler_s)
+            sink.request_routed(decision)
 
     def request_refused(self, request: InferenceRequest | None, refusal: Refusal) -> None:
         """To all."""

@@ -48,7 +48,7 @@ class Pool:
             (WeightedScorer("active-request-scorer", ActiveRequestScorer(ActiveRequestParameters()), 1.0),),
             BestFirst(),
         )
-        scheduler = Scheduler(Policy((profile,), SingleProfileHandler()), self.ledger, Random(1))
+        scheduler = Scheduler(Policy((profile,), SingleProfileHandler()), self.ledger, Random(1), lambda: self.now)
         self.router = Router(self.roster, scheduler, policy or RoutingPolicy(), lambda: self.now)
         self.members(*range(count))
 
@@ -83,7 +83,7 @@ def test_a_decision_names_the_endpoint_and_its_fallbacks_and_holds_a_place() -> 
 def test_a_place_is_given_back_once() -> None:
     pool = Pool(1)
     decision = pool.decide()
-    assert [pool.router.release(decision.reservation) for _ in range(2)] == [True, False]
+    assert [pool.router.release(decision) for _ in range(2)] == [True, False]
     assert pool.ledger.open_count == 0
 
 
@@ -173,16 +173,16 @@ def test_when_nobody_can_be_reached_everybody_is_tried() -> None:
 def test_a_request_that_was_served_elsewhere_counts_there() -> None:
     pool = Pool(2)
     decision = pool.decide()
-    assert pool.router.served_elsewhere(decision, decision.reservation, "10.0.0.2:8000") == endpoint(1)
+    pool.router.response_begun(decision, "10.0.0.2:8000")
     assert (pool.requests(endpoint(0)), pool.requests(endpoint(1))) == (0, 1)
-    assert pool.router.release(decision.reservation)
+    assert pool.router.release(decision)
     assert pool.ledger.open_count == pool.ledger.requests.sum() == 0
 
 
 def test_a_server_that_is_not_of_the_pool_leaves_the_place_where_it_is() -> None:
     pool = Pool(2)
     decision = pool.decide()
-    assert pool.router.served_elsewhere(decision, decision.reservation, "10.9.9.9:1") is None
+    pool.router.response_begun(decision, "10.9.9.9:1")
     assert pool.requests(endpoint(0)) == 1
 
 
@@ -190,7 +190,7 @@ def test_an_endpoint_that_was_passed_over_twice_is_cooled_down() -> None:
     pool = Pool(2)
     for _ in range(2):
         decision = pool.decide(subset=("10.0.0.1",))
-        pool.router.served_elsewhere(decision, decision.reservation, "10.0.0.2:8000")
+        pool.router.response_begun(decision, "10.0.0.2:8000")
     assert pool.roster.cooldowns.cooling(pool.now) == frozenset({endpoint(0).key})
     assert pool.decide().destinations == "10.0.0.2:8000"
 
@@ -199,8 +199,8 @@ def test_an_endpoint_that_served_as_picked_is_well() -> None:
     pool = Pool(2)
     for _ in range(4):
         decision = pool.decide(subset=("10.0.0.1",))
-        pool.router.served_elsewhere(decision, decision.reservation, "10.0.0.2:8000")
-        pool.router.served_as_picked(decision)
+        pool.router.response_begun(decision, "10.0.0.2:8000")
+        pool.router.response_begun(decision, decision.endpoint.destination)
     assert pool.roster.cooldowns.cooling(pool.now) == frozenset()
 
 
@@ -209,7 +209,7 @@ def test_nothing_is_held_against_an_endpoint_that_has_left() -> None:
     decisions = [pool.decide(subset=("10.0.0.1",)) for _ in range(2)]
     pool.members(1)
     for decision in decisions:
-        assert pool.router.served_elsewhere(decision, decision.reservation, "10.0.0.2:8000") == endpoint(1)
+        pool.router.response_begun(decision, "10.0.0.2:8000")
     pool.members(0, 1)
     assert pool.roster.cooldowns.cooling(pool.now) == frozenset()
     assert pool.requests(endpoint(1)) == 2

@@ -18,7 +18,7 @@ def test_forty_distinct_prompts_on_four_idle_endpoints(seed: int) -> None:
     pool = SmallPool(4)
     for number in range(4):
         pool.report(number, waiting=0, running=0, kv_usage=0.0)
-    scheduler = Scheduler(build_policy(default_config(CATALOGUE)), pool.ledger, Random(seed))
+    scheduler = Scheduler(build_policy(default_config(CATALOGUE)), pool.ledger, Random(seed), lambda: pool.now)
     router = Router(pool.roster, scheduler, RoutingPolicy(), lambda: pool.now)
 
     picked = []
@@ -37,7 +37,7 @@ def test_a_repeated_prompt_stays_where_its_prefix_is() -> None:
     pool = SmallPool(4)
     for number in range(4):
         pool.report(number, waiting=0, running=0, kv_usage=0.0)
-    scheduler = Scheduler(build_policy(default_config(CATALOGUE)), pool.ledger, Random(1))
+    scheduler = Scheduler(build_policy(default_config(CATALOGUE)), pool.ledger, Random(1), lambda: pool.now)
     router = Router(pool.roster, scheduler, RoutingPolicy(), lambda: pool.now)
 
     picked = set()

@@ -46,7 +46,7 @@ def scheduler(pool: SmallPool, *watchers: Watcher) -> Scheduler:
         tuple(WeightedScorer(f"s{number}", watcher, 1.0) for number, watcher in enumerate(watchers)),
         MaxScorePicker(PickerParameters()),
     )
-    return Scheduler(Policy((profile, profile), SingleProfileHandler()), pool.ledger, Random(1))
+    return Scheduler(Policy((profile, profile), SingleProfileHandler()), pool.ledger, Random(1), lambda: pool.now)
 
 
 def test_a_pick_is_seen_once_and_before_the_answer() -> None:

@@ -48,7 +48,7 @@ def scheduler(pool: SmallPool, memory: Memory, *, count: int = 1, filters: tuple
         MaxScorePicker(PickerParameters(max_num_of_endpoints=count)),
     )
     producers = (NamedProducer("memory", memory), NamedProducer("constant", Constant()))
-    return Scheduler(Policy((profile,), SingleProfileHandler(), producers), pool.ledger, Random(1))
+    return Scheduler(Policy((profile,), SingleProfileHandler(), producers), pool.ledger, Random(1), lambda: pool.now)
 
 
 def test_picks_and_reserves_in_one_step() -> None:

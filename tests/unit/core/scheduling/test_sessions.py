@@ -24,7 +24,9 @@ def scheduler(pool: SmallPool, plugin: str, parameters: str = "{}", key: bytes =
         f"  - pluginRef: {plugin}\n  - pluginRef: max-score-picker\n"
     )
     text = text.replace("session-affinity-scorer\n  -", "session-affinity-scorer\n    weight: 5\n  -")
-    return Scheduler(build_policy(load_config(text, "sessions", CATALOGUE), key), pool.ledger, Random(1))
+    return Scheduler(
+        build_policy(load_config(text, "sessions", CATALOGUE), key), pool.ledger, Random(1), lambda: pool.now
+    )
 
 
 def send(scheduled: Scheduler, pool: SmallPool, **headers: str) -> Decision:

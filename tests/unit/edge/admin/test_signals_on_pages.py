@@ -25,7 +25,7 @@ async def test_a_request_is_seen_on_every_page() -> None:
     check = SelfCheck(lambda: Observation(pool.reader.read(), pool.sink.totals()), structlog.get_logger())
     sink = TeeSink(pool.sink, decisions)
     routed = decision(InferenceRequest(request_id="r-1", model="m"), endpoint(0), scores={"queue-scorer": [1.0]})
-    sink.request_routed(routed, 0.001)
+    sink.request_routed(routed)
     sink.request_finished(routed, report())
     pages = AdminPages(
         metrics=pool.catalogue.prepare,

@@ -91,10 +91,10 @@ async def test_a_malformed_message_in_the_middle_of_a_request_releases_it() -> N
 class FaultyMetrics(RecordedMetrics):
     """Fails when a request was routed: a fault after the place was taken."""
 
-    def request_routed(self, decision: Decision, scheduler_s: float) -> None:
+    def request_routed(self, decision: Decision) -> None:
         if decision.request.model == "cursed":
             raise KeyError("no such label")
-        super().request_routed(decision, scheduler_s)
+        super().request_routed(decision)
 
 
 @MODES

@@ -34,7 +34,7 @@ def used_pool(dialect: Dialect) -> WatchedPool:
     pool.contains(endpoint(0))
     pool.scraped(endpoint(0), waiting=1)
     routed = decision(InferenceRequest(request_id="r", model="m", body_bytes=100))
-    pool.sink.request_routed(routed, 0.001)
+    pool.sink.request_routed(routed)
     pool.sink.request_finished(
         routed, report(status=500, response_bytes=100, first_token_s=0.1, usage=USAGE, served="10.9.9.9:1")
     )
@@ -84,7 +84,7 @@ def test_buckets_are_cumulative_and_end_in_the_count() -> None:
     pool = WatchedPool()
     for serial, duration_s in enumerate((0.001, 0.3, 0.3, 7_200.0)):
         routed = decision(InferenceRequest(request_id="r", model="m"), serial=serial)
-        pool.sink.request_routed(routed, 0.0)
+        pool.sink.request_routed(routed)
         pool.sink.request_finished(routed, report(duration_s=duration_s))
 
     page = pool.page()
@@ -146,7 +146,7 @@ def test_attempts_at_a_vanished_endpoint_leave_the_page_after_a_while() -> None:
     pool = WatchedPool()
     pool.contains(endpoint(0), endpoint(1))
     for serial, where in enumerate((endpoint(0), endpoint(1))):
-        pool.sink.request_routed(decision(InferenceRequest(request_id="r", model="m"), where, serial=serial), 0.0)
+        pool.sink.request_routed(decision(InferenceRequest(request_id="r", model="m"), where, serial=serial))
     name = "inference_extension_scheduler_attempts_total"
 
     pool.contains(endpoint(1))
@@ -175,7 +175,7 @@ def test_gauges_are_those_of_the_moment_the_page_was_asked_for() -> None:
 @settings(max_examples=100, deadline=None)
 def test_whatever_clients_call_a_model_the_page_can_be_read(name: str) -> None:
     pool = WatchedPool()
-    pool.sink.request_routed(decision(InferenceRequest(request_id="r", model=name)), 0.0)
+    pool.sink.request_routed(decision(InferenceRequest(request_id="r", model=name)))
 
     labels = {"model_name": printable(name), "target_model_name": printable(name), "priority": "0"}
 
@@ -190,7 +190,7 @@ def test_pages_are_made_in_a_thread_while_requests_go_on() -> None:
             routed = decision(
                 InferenceRequest(request_id="r", model=f"m{serial}"), endpoint(serial % 50), serial=serial
             )
-            pool.sink.request_routed(routed, 0.0)
+            pool.sink.request_routed(routed)
             if serial % 300 == 0:
                 pages.append(threads.submit(pool.catalogue.prepare()))
         for page in pages:

@@ -24,7 +24,9 @@ def request(request_id: str = "r-1", model: str = "tuned", target: str = "base")
 
 def test_a_decision_is_explained_by_the_scores_of_every_candidate() -> None:
     decisions = log()
-    decisions.request_routed(decision(request(), endpoint(0), endpoint(1), scores=SCORES, weight=2.0), 0.0003)
+    decisions.request_routed(
+        decision(request(), endpoint(0), endpoint(1), scores=SCORES, weight=2.0, scheduler_s=0.0003)
+    )
 
     (explained,) = decisions.explain()
 
@@ -66,7 +68,7 @@ def test_a_decision_is_explained_by_the_scores_of_every_candidate() -> None:
 def test_the_end_is_added_when_it_comes() -> None:
     decisions = log()
     routed = decision(request())
-    decisions.request_routed(routed, 0.0)
+    decisions.request_routed(routed)
     decisions.request_finished(
         routed, report(outcome=Outcome.ERROR, status=503, duration_s=1.5, served="10.0.0.2:8000")
     )
@@ -104,7 +106,7 @@ def test_a_refusal_says_why() -> None:
 def test_newest_first_by_request_id_by_model_and_not_too_many() -> None:
     decisions = log()
     for serial, (request_id, model) in enumerate((("a", "tuned"), ("b", "other"), ("a", "tuned"), ("c", "base"))):
-        decisions.request_routed(decision(request(request_id, model), serial=serial), float(serial))
+        decisions.request_routed(decision(request(request_id, model), serial=serial, scheduler_s=float(serial)))
 
     def times(**choice: object) -> list[object]:
         return [explained["scheduler_s"] for explained in decisions.explain(**choice)]  # type: ignore[arg-type]
@@ -122,7 +124,7 @@ def test_the_oldest_records_go_first_and_their_ends_are_ignored() -> None:
     decisions = log(most_records=2)
     routed = [decision(request(f"r-{serial}"), serial=serial) for serial in range(3)]
     for one in routed:
-        decisions.request_routed(one, 0.0)
+        decisions.request_routed(one)
 
     for one in routed:
         decisions.request_finished(one, report())
@@ -137,14 +139,14 @@ def test_the_oldest_records_go_first_and_their_ends_are_ignored() -> None:
 def test_large_pools_keep_fewer_decisions() -> None:
     decisions = log(most_scores=30)
     for serial in range(10):
-        decisions.request_routed(decision(request(), endpoint(0), endpoint(1), scores=SCORES, serial=serial), 0.0)
+        decisions.request_routed(decision(request(), endpoint(0), endpoint(1), scores=SCORES, serial=serial))
 
     assert len(decisions) == 30 // (2 * 3)
 
 
 def test_one_decision_is_kept_however_large() -> None:
     decisions = log(most_scores=1)
-    decisions.request_routed(decision(request(), endpoint(0), endpoint(1), scores=SCORES), 0.0)
+    decisions.request_routed(decision(request(), endpoint(0), endpoint(1), scores=SCORES))
 
     assert len(decisions) == 1
 
@@ -153,7 +155,7 @@ def test_only_the_best_hundred_candidates_are_shown() -> None:
     decisions = log()
     everybody = [endpoint(number) for number in range(120)]
     decisions.request_routed(
-        decision(request(), *everybody, scores={"queue-scorer": [number / 120 for number in range(120)]}), 0.0
+        decision(request(), *everybody, scores={"queue-scorer": [number / 120 for number in range(120)]})
     )
 
     (explained,) = decisions.explain()
@@ -170,7 +172,7 @@ def test_records_keep_no_body_alive() -> None:
 
     def one_request_of_each_kind(data: memoryview) -> None:
         asked = InferenceRequest(request_id="r", prompt=Prompt(PromptKind.TEXT, data))
-        decisions.request_routed(decision(asked), 0.0)
+        decisions.request_routed(decision(asked))
         try:
             raise ResourceExhausted("no room")
         except ResourceExhausted as refusal:
@@ -184,7 +186,7 @@ def test_records_keep_no_body_alive() -> None:
 
 def test_whatever_clients_write_can_be_shown() -> None:
     decisions = log()
-    decisions.request_routed(decision(request("r\ud800", "m\udfff")), 0.0)
+    decisions.request_routed(decision(request("r\ud800", "m\udfff")))
 
     (explained,) = decisions.explain()
 
@@ -197,7 +199,7 @@ def test_the_ring_is_bounded_and_remembers_only_what_it_keeps(steps: list[tuple[
     for step, serial in steps:
         routed = decision(request(), endpoint(0), endpoint(1), scores=SCORES, serial=serial)
         if step == "route" and serial not in decisions._under_way:
-            decisions.request_routed(routed, 0.0)
+            decisions.request_routed(routed)
         elif step == "end":
             decisions.request_finished(routed, report())
         elif step == "refuse":
@@ -210,9 +212,9 @@ def test_the_ring_is_bounded_and_remembers_only_what_it_keeps(steps: list[tuple[
 
 def test_the_choice_is_made_at_once_and_the_words_later() -> None:
     decisions = log(most_records=1)
-    decisions.request_routed(decision(request("first")), 0.0)
+    decisions.request_routed(decision(request("first")))
     words = decisions.prepare(limit=1)
-    decisions.request_routed(decision(request("second"), serial=2), 0.0)
+    decisions.request_routed(decision(request("second"), serial=2))
 
     assert [explained["request_id"] for explained in words()] == ["first"]
 

@@ -33,7 +33,7 @@ def request(model: str = "tuned", target: str = "base", **more: object) -> Infer
 def test_a_routed_request_is_counted_and_runs() -> None:
     pool = WatchedPool()
     pool.sink.request_started(request())
-    pool.sink.request_routed(decision(request(priority=-5, body_bytes=900)), scheduler_s=0.0004)
+    pool.sink.request_routed(decision(request(priority=-5, body_bytes=900), scheduler_s=0.0004))
 
     page = pool.page()
 
@@ -53,7 +53,7 @@ def test_a_routed_request_is_counted_and_runs() -> None:
 def test_a_finished_request_leaves_everything_that_is_known_of_it() -> None:
     pool = WatchedPool()
     routed = decision(request())
-    pool.sink.request_routed(routed, 0.0)
+    pool.sink.request_routed(routed)
     usage = TokenUsage(prompt_tokens=300, completion_tokens=200, cached_tokens=0)
     pool.sink.request_finished(routed, report(duration_s=4.0, response_bytes=3_000, first_token_s=0.2, usage=usage))
 
@@ -77,7 +77,7 @@ def test_a_finished_request_leaves_everything_that_is_known_of_it() -> None:
 def test_what_is_not_known_is_not_counted() -> None:
     pool = WatchedPool()
     routed = decision(request())
-    pool.sink.request_routed(routed, 0.0)
+    pool.sink.request_routed(routed)
     pool.sink.request_finished(routed, report(status=0))
 
     names = {
@@ -91,7 +91,7 @@ def test_what_is_not_known_is_not_counted() -> None:
 def test_error_responses_are_errors_of_the_model_server(status: int, errors: float | None) -> None:
     pool = WatchedPool()
     routed = decision(request())
-    pool.sink.request_routed(routed, 0.0)
+    pool.sink.request_routed(routed)
     pool.sink.request_finished(routed, report(status=status))
 
     labels = {**MODELS, "error_code": "ModelServerError"}
@@ -101,7 +101,7 @@ def test_error_responses_are_errors_of_the_model_server(status: int, errors: flo
 def test_a_request_that_ends_twice_counts_once() -> None:
     pool = WatchedPool()
     routed = decision(request())
-    pool.sink.request_routed(routed, 0.0)
+    pool.sink.request_routed(routed)
     pool.sink.request_finished(routed, report())
     pool.sink.request_finished(routed, report())
 
@@ -115,7 +115,7 @@ def test_a_request_ends_in_the_series_it_began_in_even_when_its_name_became_know
     pool = WatchedPool()
     pool.sink = type(pool.sink)(most_label_values=0)
     routed = decision(request())
-    pool.sink.request_routed(routed, 0.0)
+    pool.sink.request_routed(routed)
     pool.sink.known_names(["tuned", "base"])
     pool.sink.request_finished(routed, report())
 
@@ -143,7 +143,7 @@ def refusals_of_the_real_core() -> list[tuple[str, Refusal, bool]]:
     pool = WatchedPool()
     header_filter = NamedFilter("test", HeaderBasedTestingFilter())
     profile = Profile("default", (header_filter,), (), MaxScorePicker(PickerParameters()))
-    scheduler = Scheduler(Policy((profile,), SingleProfileHandler()), pool.ledger, Random(0))
+    scheduler = Scheduler(Policy((profile,), SingleProfileHandler()), pool.ledger, Random(0), pool.clock)
     router = Router(pool.roster, scheduler, RoutingPolicy(), pool.clock)
     cases = []
 
@@ -182,7 +182,7 @@ def test_servers_other_than_the_picked_one_are_counted_when_the_gateway_names_th
     picked, fallback = endpoint(0), endpoint(1)
     for serial, served in enumerate(("", picked.destination, fallback.destination, "10.9.9.9:8000")):
         routed = decision(request(), picked, fallback, serial=serial)
-        pool.sink.request_routed(routed, 0.0)
+        pool.sink.request_routed(routed)
         pool.sink.request_finished(routed, report(served=served))
     pool.sink.picker_bypassed("10.0.0.7:8000")
 
@@ -209,7 +209,7 @@ def test_llm_d_names_tell_flows_apart_and_gie_names_add_them_up() -> None:
     pool = WatchedPool(Dialect.BOTH)
     for serial, (fairness_id, priority) in enumerate((("a", 0), ("a", 0), ("b", 0), ("b", 7))):
         routed = decision(request(fairness_id=fairness_id, priority=priority, streaming=serial == 0), serial=serial)
-        pool.sink.request_routed(routed, 0.0)
+        pool.sink.request_routed(routed)
         pool.sink.request_finished(routed, report(first_token_s=1.0))
 
     page = pool.page()
@@ -248,7 +248,7 @@ def test_routed_is_running_plus_finished_whatever_happens(steps: list[tuple[str,
     for step, serial in steps:
         routed = decision(request(), serial=serial)
         if step == "route" and serial not in under_way | ended:
-            pool.sink.request_routed(routed, 0.0)
+            pool.sink.request_routed(routed)
             under_way.add(serial)
         elif step == "end":
             pool.sink.request_finished(routed, report())

@@ -12,7 +12,7 @@ def test_every_call_reaches_every_sink() -> None:
     routed, ended = decision(request), report()
 
     tee.request_started(request)
-    tee.request_routed(routed, 0.1)
+    tee.request_routed(routed)
     tee.request_refused(request, refusal)
     tee.request_finished(routed, ended)
     tee.picker_bypassed("10.0.0.1:8000")

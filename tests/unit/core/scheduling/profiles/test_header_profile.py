@@ -66,6 +66,6 @@ def test_each_role_has_its_profile(headers: dict[str, str], pod: str) -> None:
         CATALOGUE,
     )
     pool = SmallPool(2, labels=[{"llm-d.ai/role": "prefill"}, {"llm-d.ai/role": "decode"}])
-    scheduler = Scheduler(build_policy(config), pool.ledger, Random(1))
+    scheduler = Scheduler(build_policy(config), pool.ledger, Random(1), lambda: pool.now)
     decision = scheduler.schedule(text_request("x", headers=headers), pool.snapshot, pool.candidates, pool.now)
     assert decision.endpoint.pod == pod

@@ -80,7 +80,7 @@ def test_a_scorer_says_numbers_between_0_and_1_by_itself(loads: list[dict[str, A
 @given(st.lists(LOADS, min_size=1, max_size=6), PROMPTS)
 def test_scores_are_between_0_and_1_and_somebody_is_picked(loads: list[dict[str, Any]], prompt: str) -> None:
     pool = loaded_pool(loads)
-    scheduler = Scheduler(build_policy(POLICY), pool.ledger, Random(1))
+    scheduler = Scheduler(build_policy(POLICY), pool.ledger, Random(1), lambda: pool.now)
 
     for _ in range(2):
         decision = scheduler.schedule(request_of(prompt), pool.snapshot, pool.candidates, pool.now)
