@@ -1,7 +1,6 @@
 """Composition of one picker process: everything that `epp serve` runs, joined."""
 
 import asyncio
-import itertools
 import time
 import uuid
 from collections.abc import Callable
@@ -14,15 +13,14 @@ from epp.app.listening import bind, host_of
 from epp.app.membership import Membership
 from epp.app.object_source import open_object_source, waiting_for
 from epp.app.options import ServeOptions
+from epp.app.routing import Routing, sampler, scrape_interval_s
 from epp.app.scrape_results import ScrapeResults
 from epp.core.config.describe import describe
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import InvalidInput
-from epp.core.flow.saturation import SaturationLimits
 from epp.core.protocol.request_side import ConversationSettings
-from epp.core.routing.priority import BodyPriority, PriorityPolicy
-from epp.core.routing.router import Router, RoutingPolicy
+from epp.core.routing.priority import BodyPriority
 from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
 from epp.core.scheduling.scheduler import Policy, Scheduler
@@ -42,6 +40,7 @@ from epp.edge.objects.findings import Notice
 from epp.edge.observe.catalogue import Catalogue, OutsideGauges
 from epp.edge.observe.decisions import DecisionLog
 from epp.edge.observe.families import Dialect
+from epp.edge.observe.flow_series import FlowSeries
 from epp.edge.observe.logs import get_logger
 from epp.edge.observe.pool_reading import PoolReader
 from epp.edge.observe.repeated import RepeatedProblems
@@ -90,8 +89,11 @@ class PickerProcess:
         self._decisions = DecisionLog(time.time)
         self._budget = BodyBudget(options.max_buffered_bytes)
         self._readiness = Readiness()
-        router = Router(self._roster, scheduler, routing_policy(options, config), clock)
-        self._transport = self._make_transport(router, clock)
+        self._flow = FlowSeries()
+        self._routing = Routing(
+            options, config, self._roster, scheduler, clock=clock, problems=self._problems, series=self._flow
+        )
+        self._transport = self._make_transport(clock)
         self._health = HealthServer(host_of(options.bind_address), options.grpc_health_port, self._readiness)
         self._poller = self._make_poller(config)
         self._eds = EdsFile(options.envoy_eds) if options.envoy_eds else None
@@ -101,7 +103,7 @@ class PickerProcess:
             eds=self._eds,
             sink=self._sink,
             logger=self._logger,
-            on_change=self._note_readiness,
+            on_change=self._objects_changed,
         )
         self._source = open_object_source(options, config, self._membership, self._object_problem, self._object_notice)
         self._self_check = SelfCheck(self._observe, get_logger("self-check"))
@@ -138,11 +140,13 @@ class PickerProcess:
             await asyncio.wait_for(interrupted.wait(), self._options.drain_timeout_s)
         except TimeoutError:
             self._logger.verbose("drain time-out passed", open_streams=self._transport.open_streams)
+        self._routing.drain()
         await self._transport.drain(FINISH_GRACE_S)
 
     async def stop(self) -> None:
         """Closes what is left, whether or not everything was started."""
         await self._transport.drain(0.0)
+        self._routing.stop()
         await self._admin.stop()
         await self._health.stop()
 
@@ -165,12 +169,10 @@ class PickerProcess:
             await asyncio.sleep(RETRY_EVERY_S)
             self._membership.retry()
 
-    def _make_transport(self, router: Router, clock: Callable[[], float]) -> GrpcTransport:
+    def _make_transport(self, clock: Callable[[], float]) -> GrpcTransport:
         options = self._options
-        numbers = itertools.count(1)
-        every = options.sample_responses
         services = Services(
-            routing=router,
+            routing=self._routing.port,
             metrics=TeeSink(self._sink, self._decisions),
             faults=self._problems,
             clock=clock,
@@ -182,7 +184,7 @@ class PickerProcess:
             ),
             budget=self._budget,
             new_request_id=lambda: str(uuid.uuid4()),
-            wants_sample=(lambda: not next(numbers) % every) if every else (lambda: False),
+            wants_sample=sampler(options, every_request=self._routing.needs_every_usage),
         )
         credentials = None
         if options.secure_serving:
@@ -206,9 +208,9 @@ class PickerProcess:
             return None
         pages = page_options(self._options, config)
         engines = dialects(self._options, config)
-        interval_s = config.metrics.source.interval or self._options.scrape_interval_s
+        interval_s = scrape_interval_s(self._options, config)
         return Poller(
-            ScrapeResults(self._roster, self._sink),
+            ScrapeResults(self._roster, self._sink, self._routing.changed),
             lambda endpoint: MetricsPage(endpoint, pages),
             engines.scan,
             is_busy=self._is_busy,
@@ -225,6 +227,7 @@ class PickerProcess:
             pool,
             clock,
             dialect=Dialect(options.metric_names),
+            flow=self._flow,
             outside=OutsideGauges(
                 prefix_index_blocks=lambda: sum(producer.index_blocks for producer in producers),
                 streams_open=lambda: self._transport.open_streams,
@@ -260,6 +263,10 @@ class PickerProcess:
         slot = self._roster.slot_of(endpoint)
         return slot is not None and bool(self._ledger.requests[slot])
 
+    def _objects_changed(self) -> None:
+        self._note_readiness()
+        self._routing.changed()
+
     def _note_readiness(self) -> None:
         self._readiness.set(ready=self._roster.current.pool is not None)
 
@@ -282,14 +289,3 @@ class PickerProcess:
 
     def _object_problem(self, problem: InvalidInput) -> None:
         self._logger.warning("object not taken over", problem=str(problem))
-
-
-def routing_policy(options: ServeOptions, config: PickerConfig) -> RoutingPolicy:
-    """What flags and configuration say about priorities, saturation and the subset hint."""
-    return RoutingPolicy(
-        priority=PriorityPolicy(options.body_priority, options.body_priority_min, options.body_priority_max),
-        saturation=SaturationLimits(
-            queue_depth=config.saturation.queue_depth_threshold, kv_usage=config.saturation.kv_cache_util_threshold
-        ),
-        honour_subset=options.honour_subset,
-    )

@@ -58,7 +58,7 @@ def load_config(text: str | bytes, source: str, catalogue: Catalogue) -> PickerC
     handler = choose_handler(table)
     consumers = [name for profile in profiles for name in profile.plugin_names]
     producers = NeedResolver(table).resolve((*consumers, handler))
-    flow_control = read_flow_control(table)
+    flow_control = read_flow_control(table, gates)
     saturation = read_saturation(table, flow_control)
     data_layer = read_data_layer(table)
     parsers = read_parsers(table)

@@ -138,6 +138,11 @@ class FlowController:
         return [statistics_of(band) for band in self._bands]
 
     @property
+    def limits(self) -> BandLimits:
+        """Of all bands together; 0 means unlimited."""
+        return self._settings.limits
+
+    @property
     def _has_pool(self) -> bool:
         return bool(self._waiting.has_endpoints)
 

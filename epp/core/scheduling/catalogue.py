@@ -6,12 +6,19 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, PluginType, Stability, no_needs
+from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
 from epp.core.config.parameters import UtilizationDetectorParameters
 from epp.core.config.settings import PluginSettings, parameters_as
-from epp.core.config.settings_types import IN_FLIGHT_LOAD, SETTINGS_TYPES, STALENESS_IS_A_FLAG, UTILIZATION_DETECTOR
+from epp.core.config.settings_types import (
+    CONCURRENCY_DETECTOR,
+    IN_FLIGHT_LOAD,
+    SETTINGS_TYPES,
+    STALENESS_IS_A_FLAG,
+    UTILIZATION_DETECTOR,
+)
 from epp.core.scheduling.attributes import PRODUCER_IS_IMPLIED
 from epp.core.scheduling.filters.by_label import ByLabelFilter, ByLabelParameters
-from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter, ConcurrencyDetectorParameters
+from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter
 from epp.core.scheduling.filters.endpoint_attribute import EndpointAttributeFilter, EndpointAttributeFilterParameters
 from epp.core.scheduling.filters.header_based_testing import HeaderBasedTestingFilter
 from epp.core.scheduling.filters.label_selector import LabelSelectorFilter, LabelSelectorParameters
@@ -178,8 +185,8 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         inert_fields={"metricsStalenessThreshold": STALENESS_IS_A_FLAG},
     ),
     built_in(
-        "concurrency-detector",
-        _FILTER,
+        CONCURRENCY_DETECTOR,
+        (_FILTER, PluginKind.SATURATION_DETECTOR),
         ConcurrencyDetectorParameters,
         lambda _name, p: ConcurrencyDetectorFilter(p),
         needs=_in_flight_load,

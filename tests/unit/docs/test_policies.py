@@ -1,4 +1,4 @@
-"""docs/policies has one page per type of plugin that a scheduling profile is made of, and its examples load."""
+"""docs/policies has one page per type of plugin that decides something, and its examples load."""
 
 import re
 from collections.abc import Iterator
@@ -15,10 +15,9 @@ from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.catalogue import CATALOGUE
 
 PAGES = Path(__file__).parents[3] / "docs" / "policies"
-KINDS = frozenset(
-    (PluginKind.FILTER, PluginKind.SCORER, PluginKind.PICKER, PluginKind.PROFILE_HANDLER, PluginKind.PRODUCER)
-)
-TYPES = tuple(plugin for plugin in CATALOGUE.types if plugin.kinds & KINDS)
+ELSEWHERE = frozenset((PluginKind.DATA_SOURCE, PluginKind.EXTRACTOR, PluginKind.DISCOVERY, PluginKind.PARSER))
+"""they say where data comes from, and are no policy"""
+TYPES = tuple(plugin for plugin in CATALOGUE.types if plugin.kinds - ELSEWHERE)
 EXAMPLE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\| `([A-Za-z.]+)` +\| (.*?) +\|", re.MULTILINE)
 

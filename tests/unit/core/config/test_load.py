@@ -203,7 +203,7 @@ def test_a_scorer_twice_in_a_profile_counts_twice_with_a_notice() -> None:
 @pytest.mark.parametrize(
     ("gate", "notice"),
     [
-        ("flowControl", "flow control is not built yet: requests never wait"),
+        ("flowControl", ""),
         ("flowControl=false", ""),
         ("dataLayer", ""),
         ("dataLayer=False", "the data layer cannot be turned off"),

@@ -2,14 +2,14 @@
 
 import pytest
 
-from epp.core.config.parameters import StaticUsageLimitParameters
+from epp.core.config.flow_parameters import PriorityHoldbackParameters, StaticUsageLimitParameters
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
 from epp.core.flow.events import Evicted, FlowOutcome, Granted
 from epp.core.flow.settings import FlowSettings
 from epp.core.flow.statistics import Blocked
 from epp.core.flow.ticket import QueueTicket, Ticket
-from epp.core.flow.usage_limits.priority_holdback import PriorityHoldback, PriorityHoldbackParameters
+from epp.core.flow.usage_limits.priority_holdback import PriorityHoldback
 from epp.core.flow.usage_limits.soft_reflective_ceiling import SoftReflectiveCeiling
 from epp.core.flow.usage_limits.static import StaticUsageLimit
 from tests.support.flow_pool import DECISION, FlowPool

@@ -10,11 +10,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from epp.core.config.flow_parameters import ProgramAwareParameters
 from epp.core.domain.errors import DroppedReason, Refusal
 from epp.core.flow.band import BandLimits
 from epp.core.flow.events import Evicted, FlowEvent, FlowOutcome, Granted
 from epp.core.flow.fairness.global_strict import GlobalStrictFairness
-from epp.core.flow.fairness.program_aware import ProgramAwareFairness, ProgramAwareParameters, ServiceBook
+from epp.core.flow.fairness.program_aware import ProgramAwareFairness, ServiceBook
 from epp.core.flow.fairness.round_robin import RoundRobinFairness
 from epp.core.flow.ordering.edf import EdfOrdering
 from epp.core.flow.ordering.fcfs import FcfsOrdering
