@@ -5,9 +5,10 @@ from epp.core.scheduling.catalogue import BUILDERS, Plugin
 from epp.core.scheduling.plugins import Filter, Picker, Producer, ProfileHandler, Scorer
 from epp.core.scheduling.profile import NamedFilter, Profile, WeightedScorer
 from epp.core.scheduling.scheduler import NamedProducer, Policy
+from epp.core.scheduling.session_token import NO_KEY, SessionKey
 
 
-def build_policy(config: PickerConfig, session_key: bytes = b"") -> Policy:
+def build_policy(config: PickerConfig, session_key: SessionKey = NO_KEY) -> Policy:
     """The policy of a configuration that was loaded with this package's catalogue; its plugins remember nothing yet.
 
     `session_key`: see `epp.core.scheduling.session_token`.
@@ -25,7 +26,7 @@ def build_policy(config: PickerConfig, session_key: bytes = b"") -> Policy:
 class Instances:
     """The plugins of one policy by name, made at their first use and shared by every profile that names them."""
 
-    def __init__(self, config: PickerConfig, session_key: bytes = b"") -> None:
+    def __init__(self, config: PickerConfig, session_key: SessionKey = NO_KEY) -> None:
         self._config = config
         self._session_key = session_key
         self._made: dict[str, Plugin] = {}

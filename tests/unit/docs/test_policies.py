@@ -13,6 +13,7 @@ from epp.core.config.catalogue import PluginKind, PluginType
 from epp.core.config.load import load_config
 from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.catalogue import CATALOGUE
+from epp.core.scheduling.session_token import SessionKey
 
 PAGES = Path(__file__).parents[3] / "docs" / "policies"
 ELSEWHERE = frozenset((PluginKind.DATA_SOURCE, PluginKind.EXTRACTOR, PluginKind.DISCOVERY, PluginKind.PARSER))
@@ -51,7 +52,7 @@ def test_the_examples_load_and_use_the_plugin(plugin: PluginType) -> None:
     assert examples
     for example in examples:
         config = load_config(example, f"{plugin.name}.md", CATALOGUE)
-        build_policy(config, b"k" * 32)
+        build_policy(config, SessionKey(b"k" * 32))
         assert plugin.name in [settings.type for settings in config.plugins]
         useless = [notice for notice in config.notices if "no effect" in notice.text]
         assert not useless or plugin.without_effect

@@ -322,3 +322,11 @@ def test_a_mistake_says_everything_about_itself() -> None:
         "there is no plugin type 'queue-scorr'",
         "did you mean 'queue-scorer'?",
     )
+
+
+def test_experimental_plugins_get_a_notice_or_are_a_mistake_where_they_are_not_allowed() -> None:
+    text = f"{HEAD}plugins:\n- type: session-affinity-scorer\n"
+    (notice,) = load_config(text, "epp.yaml", CATALOGUE).notices
+    assert notice.text == "session-affinity-scorer is experimental"
+    with pytest.raises(ConfigurationError, match=r"epp.yaml:4: .*experimental plugins are not allowed"):
+        load_config(text, "epp.yaml", CATALOGUE, allow_experimental=False)
