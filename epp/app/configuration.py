@@ -32,6 +32,11 @@ def picker_config(options: ServeOptions) -> PickerConfig:
         text = options.config_file.read_bytes()
     except OSError as error:
         raise FlagError("config-file", f"{options.config_file} cannot be read: {error.strerror}") from error
+    return config_from_file(options, text)
+
+
+def config_from_file(options: ServeOptions, text: bytes) -> PickerConfig:
+    """What --config-file says when it holds `text`; raises ConfigurationError."""
     return _load(options, text, str(options.config_file))
 
 

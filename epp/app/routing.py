@@ -32,7 +32,7 @@ class Routing:
         series: FlowSeries,
     ) -> None:
         policy = routing_policy(options, config)
-        router = Router(roster, scheduler, policy, clock)
+        self._router = router = Router(roster, scheduler, policy, clock)
         self.port: Router | QueueingRouter = router
         self.needs_every_usage = False
         """whether somebody counts the tokens of all requests, and not of a sample"""
@@ -45,6 +45,15 @@ class Routing:
             queues.wake = self._pump.wake
             series.queues = queues.read
             self.port = self._queues = queues
+            self.needs_every_usage = bool(flow.service_books)
+
+    def take_over(self, options: ServeOptions, config: PickerConfig) -> None:
+        """Another configuration with the same feature gates."""
+        policy = routing_policy(options, config)
+        self._router.take_over(policy)
+        if self._queues is not None:
+            flow = flow_policy(config, scrape_interval_s(options, config))
+            self._queues.take_over(flow, policy.saturation)
             self.needs_every_usage = bool(flow.service_books)
 
     def changed(self) -> None:

@@ -73,6 +73,19 @@ class QueueingRouter:
         self._objects_version = -1
         self.wake: Callable[[], None] = lambda: None
 
+    def take_over(self, policy: FlowPolicy, detector: SaturationDetector) -> None:
+        """Another configuration; everybody who waits goes on waiting, under its rules."""
+        self._detector = detector
+        self._controller.reconfigure(policy.settings, policy.usage_limits, self._clock())
+        self._served = ServedTokens(policy.service_books)
+        if policy.eviction is None:
+            self._evictor = None
+        elif self._evictor is None:
+            self._evictor = InFlightEvictor(policy.eviction)
+        else:
+            self._evictor.reconfigure(policy.eviction)
+        self.wake()
+
     def decide(self, request: InferenceRequest) -> Decision | QueueTicket:
         """The endpoint, or a place in the queue; raises a Refusal."""
         now = self._clock()

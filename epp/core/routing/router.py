@@ -36,6 +36,10 @@ class Router:
         self._policy = policy
         self._clock = clock
 
+    def take_over(self, policy: RoutingPolicy) -> None:
+        """From the next request on `policy` counts."""
+        self._policy = policy
+
     def decide(self, request: InferenceRequest) -> Decision:
         """The endpoint, with its place reserved; raises a Refusal."""
         return self._schedule(self.resolve(request), sheds=True)
