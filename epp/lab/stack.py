@@ -1,13 +1,14 @@
 """The local stack: fake vLLM pods, the picker and a real Envoy, each a process of its own."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
 from epp.lab.child_process import ChildError, ChildProcess
-from epp.lab.envoy_config import EnvoyOptions, PickerTls, SocketAddress, envoy_config
+from epp.lab.envoy_config import Config, EnvoyOptions, PickerTls, SocketAddress, envoy_config
 from epp.lab.envoy_process import EnvoyProcess
 from epp.lab.fake_vllm.process import ReadyPod
 from epp.lab.plan import ADAPTERS, BASE_MODEL, StackPlan, free_port
@@ -31,11 +32,18 @@ class ReadyPicker(msgspec.Struct, frozen=True):
     metrics_port: int
 
 
+def unchanged(config: Config) -> Config:
+    """The configuration as it is."""
+    return config
+
+
 class LocalStack:
     """`async with LocalStack(plan) as stack:` starts everything and leaves no process behind."""
 
-    def __init__(self, plan: StackPlan) -> None:
+    def __init__(self, plan: StackPlan, *, edit_envoy: Callable[[Config], Config] = unchanged) -> None:
+        """`edit_envoy` has the last word on Envoy's configuration."""
         self.plan = plan
+        self._edit_envoy = edit_envoy
         self.pods: list[ReadyPod] = []
         self.picker: ReadyPicker
         self.envoy: EnvoyProcess
@@ -145,5 +153,5 @@ class LocalStack:
             picker_tls=PickerTls() if self.plan.secure else None,
             eds_path=str(self._eds_path),
         )
-        self._envoy = self.envoy = EnvoyProcess(envoy_config(options))
+        self._envoy = self.envoy = EnvoyProcess(self._edit_envoy(envoy_config(options)))
         await self.envoy.start()
