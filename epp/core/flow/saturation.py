@@ -5,8 +5,8 @@ utilization-detector: mean over the candidates of max(queue / 5, kv usage / 0.8)
 - Our own books correct the scrape, unless told otherwise: what came in flight since then counts as queueing and fills
   the KV cache, so that a burst cannot pass as a whole between two scrapes. What ended since then is not held against
   the endpoint.
-- An endpoint with stale metrics is judged by our own books, in-flight / 100, and not as full: healthy pools with slow
-  metrics must not refuse.
+- An endpoint with stale metrics, or with metrics that are no numbers, is judged by our own books, in-flight / 100, and
+  not as full: healthy pools with slow metrics must not refuse.
 
 Source: utilization-detector of the reference (v1.5); 100 is the default of its concurrency-detector.
 """
@@ -64,7 +64,7 @@ class UtilizationDetector(msgspec.Struct, frozen=True):
             waiting = waiting + np.maximum(0.0, ledger.requests[slots] - load.in_flight[slots])
             used = used + self._filled(candidates, ledger)
         full = np.maximum(waiting / limits.queue_depth_threshold, used / limits.kv_cache_util_threshold)
-        blind = load.updated_at[slots] < now - snapshot.metrics_stale_after_s
+        blind = (load.updated_at[slots] < now - snapshot.metrics_stale_after_s) | ~np.isfinite(full)
         return float(np.where(blind, ledger.requests[slots] / MOST_IN_FLIGHT, full).mean())
 
     def _filled(self, candidates: Candidates, ledger: InFlightLedger) -> FloatColumn:

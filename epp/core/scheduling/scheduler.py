@@ -10,7 +10,7 @@ import msgspec
 from epp.core.config.settings import PluginSettings
 from epp.core.domain.decision import Decision
 from epp.core.domain.ports import Clock
-from epp.core.domain.request import NO_PROMPT, InferenceRequest
+from epp.core.domain.request import NO_HEADERS, NO_PROMPT, InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
     Learner,
@@ -102,7 +102,7 @@ class Scheduler:
         for observer in self._observers:
             observer.picked(cycle, reservation)
         return Decision(
-            request=msgspec.structs.replace(request, prompt=NO_PROMPT),
+            request=msgspec.structs.replace(request, prompt=NO_PROMPT, headers=NO_HEADERS),
             endpoints=endpoints,
             destinations=",".join([endpoint.destination for endpoint in endpoints]),
             reservation=reservation,

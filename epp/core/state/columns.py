@@ -23,6 +23,7 @@ class BookCounts(msgspec.Struct, frozen=True):
 
 NOTHING_SENT = BookCounts()
 NEVER = -np.inf
+MOST_BELIEVED = 1e12
 NO_ADAPTERS: frozenset[str] = frozenset()
 DEFAULT_KV_BLOCK_TOKENS = 16.0
 
@@ -69,7 +70,11 @@ class LoadColumns:
             cells[slot] = getattr(fresh, name)[0]
 
     def store(self, slot: int, report: LoadReport, now: float, books: BookCounts = NOTHING_SENT) -> None:
-        """Takes over a scrape; a signal that the page does not have keeps its old value, as in the reference."""
+        """Takes over a scrape; a signal that the page does not have keeps its old value, as in the reference.
+
+        So does a size that no engine can have: negative, not a number, or beyond MOST_BELIEVED. A load that is no
+        number is stored as it is: it says that nothing is known.
+        """
         self.sent[slot] = books.sent
         self.sent_tokens[slot] = books.sent_tokens
         self.in_flight[slot] = books.requests
@@ -78,11 +83,15 @@ class LoadColumns:
             (self.waiting, report.waiting),
             (self.running, report.running),
             (self.kv_usage, report.kv_usage),
+        ):
+            if value is not None:
+                cells[slot] = value
+        for cells, value in (
             (self.kv_block_tokens, report.kv_block_tokens),
             (self.kv_blocks, report.kv_blocks),
             (self.max_adapters, report.max_adapters),
         ):
-            if value is not None:
+            if value is not None and 0.0 <= value <= MOST_BELIEVED:
                 cells[slot] = value
         self.running_adapters[slot] = frozenset(report.running_adapters)
         self.waiting_adapters[slot] = frozenset(report.waiting_adapters)

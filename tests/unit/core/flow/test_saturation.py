@@ -117,6 +117,12 @@ def test_a_silent_endpoint_is_judged_by_our_own_requests() -> None:
     assert pool.saturation() == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_metrics_that_are_no_numbers_are_no_judgement(value: float) -> None:
+    pool = Pool((value, 0.0), (0, value), (5, 0.0))
+    assert pool.saturation() == pytest.approx(1 / 3)
+
+
 def test_old_numbers_stop_counting_when_they_are_stale() -> None:
     pool = Pool((50, 1.0))
     assert pool.saturation(now=STALE_AFTER_S) == pytest.approx(10.0)
