@@ -106,6 +106,13 @@ class InFlightLoadProducerParameters(Section, frozen=True):
     sync_cross_replica_state: bool = True
 
 
+class DisaggHeadersParameters(Section, frozen=True):
+    """disagg-headers-handler and prefill-header-handler: names of profiles."""
+
+    prefill_profile: str = "prefill"
+    encode_profile: str = "encode"
+
+
 class StaticUsageLimitParameters(Section, frozen=True):
     """static-usage-limit-policy: one ceiling for every priority band."""
 

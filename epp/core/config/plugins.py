@@ -56,6 +56,13 @@ class PluginTable:
         """All instances of a type, declared ones first."""
         return [declared for declared in self._by_name.values() if declared.type.name == name]
 
+    def unasked(self) -> tuple[str, ...]:
+        """Names of the declared plugins that work without being referred to; they count as used."""
+        found = [declared for declared in self._by_name.values() if declared.type.runs_unasked and declared.path]
+        for declared in found:
+            declared.is_used = True
+        return tuple(declared.settings.name for declared in found)
+
     def first_of_type(self, name: str) -> Declared | None:
         """The first instance of a type, now in use although nothing refers to it; None when there is none."""
         first = next(iter(self.of_type(name)), None)
@@ -138,6 +145,8 @@ class PluginTable:
         if entry.type != plugin_type.name:
             notice = f"the plugin type {entry.type!r} is deprecated; write {plugin_type.name!r}"
             self.findings.notice((*path, "type"), notice)
+        if plugin_type.deprecated:
+            self.findings.notice((*path, "type"), f"{plugin_type.name} is deprecated: {plugin_type.deprecated}")
         if plugin_type.stability is Stability.ALPHA:
             self.findings.notice((*path, "type"), f"{plugin_type.name} is experimental")
 

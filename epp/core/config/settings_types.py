@@ -7,11 +7,14 @@ import msgspec
 from epp.core.config.catalogue import NoParameters, PluginKind, PluginType
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
+    DisaggHeadersParameters,
     FileDiscoveryParameters,
     InFlightLoadProducerParameters,
     MetricsDataSourceParameters,
     StaticUsageLimitParameters,
 )
+
+_WRITTEN_BY_THE_HANDLER = "deprecated: the profile handler writes the headers for the sidecar itself"
 
 METRICS_SOURCE = "metrics-data-source"
 METRICS_EXTRACTOR = "core-metrics-extractor"
@@ -55,6 +58,18 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
         PluginKind.PRODUCER,
         InFlightLoadProducerParameters,
         without_effect="the picker counts what it has in flight by itself, so its parameters have no effect",
+    ),
+    _setting(
+        "disagg-headers-handler",
+        PluginKind.REQUEST_HEADERS,
+        DisaggHeadersParameters,
+        without_effect=_WRITTEN_BY_THE_HANDLER,
+    ),
+    _setting(
+        "prefill-header-handler",
+        PluginKind.REQUEST_HEADERS,
+        DisaggHeadersParameters,
+        without_effect=_WRITTEN_BY_THE_HANDLER,
     ),
     _setting(
         "global-strict-fairness-policy", PluginKind.FAIRNESS_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL

@@ -2,7 +2,7 @@
 
 from epp.core.config.settings import PickerConfig, ProfileSettings
 from epp.core.scheduling.catalogue import BUILDERS, Plugin
-from epp.core.scheduling.plugins import Filter, Picker, Producer, ProfileHandler, Scorer
+from epp.core.scheduling.plugins import Decider, Filter, Picker, Producer, ProfileHandler, Scorer
 from epp.core.scheduling.profile import NamedFilter, Profile, WeightedScorer
 from epp.core.scheduling.scheduler import NamedProducer, Policy
 
@@ -69,10 +69,17 @@ class Instances:
             return plugin
         raise TypeError(f"plugin {name!r} is no profile handler")
 
+    def decider(self, name: str) -> Decider:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, Decider):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no decider")
+
     def _get(self, name: str) -> Plugin:
         if name not in self._made:
             settings = self._config.plugin(name)
-            self._made[name] = BUILDERS[settings.type](settings, self._session_key)
+            self._made[name] = BUILDERS[settings.type](settings, self._session_key, self.decider)
         return self._made[name]
 
 

@@ -91,7 +91,7 @@ class PrometheusSink:
         self._finished += 1
         if report.served:
             self._served_reported += 1
-            self._served_not_picked += report.served != decision.endpoints[0].destination
+            self._served_not_picked += report.served != decision.destination
         if report.status:
             series.duration.observe(report.duration_s)
         if report.status >= 400:

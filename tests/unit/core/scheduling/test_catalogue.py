@@ -3,8 +3,9 @@ import pytest
 from epp.core.config.catalogue import PluginKind
 from epp.core.config.settings import PluginSettings
 from epp.core.scheduling.catalogue import BUILT_INS, CATALOGUE, BuiltIn
+from epp.core.scheduling.deciders.always_disagg import AlwaysDecider
 from epp.core.scheduling.pickers.parameters import PickerParameters
-from epp.core.scheduling.plugins import Filter, Picker, Producer, ProfileHandler, Scorer
+from epp.core.scheduling.plugins import Decider, Filter, Picker, Producer, ProfileHandler, Scorer
 from tests.support.plugin_examples import example_of
 
 
@@ -15,12 +16,13 @@ def is_of(kind: PluginKind, plugin: object) -> bool:
         PluginKind.PICKER: isinstance(plugin, Picker),
         PluginKind.PRODUCER: isinstance(plugin, Producer),
         PluginKind.PROFILE_HANDLER: isinstance(plugin, ProfileHandler),
+        PluginKind.DECIDER: isinstance(plugin, Decider),
     }[kind]
 
 
 @pytest.mark.parametrize("entry", BUILT_INS, ids=lambda entry: entry.type.name)
 def test_every_type_is_built_into_what_its_kinds_promise(entry: BuiltIn) -> None:
-    plugin = entry.build(PluginSettings("x", entry.type.name, example_of(entry.type)))
+    plugin = entry.build(PluginSettings("x", entry.type.name, example_of(entry.type)), b"", lambda _: AlwaysDecider())
 
     assert entry.type.kinds
     assert all(is_of(kind, plugin) for kind in entry.type.kinds - {PluginKind.SATURATION_DETECTOR})
