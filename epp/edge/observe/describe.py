@@ -79,7 +79,7 @@ SECTIONS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
             families.ENDPOINT_QUEUE,
         ),
     ),
-    ("Scheduling", "", (families.SCHEDULING, families.ATTEMPTS, families.INFO)),
+    ("Scheduling", "", (families.SCHEDULING, families.ATTEMPTS, families.DISAGGREGATION, families.INFO)),
     (
         "The picker itself",
         "These tell whether the picker's books and the world agree; `/debug/self-check` puts the same into words.",
