@@ -20,6 +20,8 @@ class Reservation(msgspec.Struct, frozen=True):
     """unique per ledger; releasing the same serial twice changes nothing"""
     tokens: int
     """prompt tokens that were added for this request"""
+    is_further: bool = False
+    """for a stage beside the endpoint that answers: a request may have several"""
 
 
 class ScorerColumn(msgspec.Struct, frozen=True):

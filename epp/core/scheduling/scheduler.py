@@ -126,7 +126,7 @@ class Scheduler:
             result = cycle.results[further.profile]
             if result is not None:
                 tokens = cycle.request.prompt.token_count if further.stage is Stage.PREFILL else 0
-                reservation = self._ledger.reserve(result.slot, tokens)
+                reservation = self._ledger.reserve(result.slot, tokens, is_further=True)
                 picks.append(StagePick(further.stage, result.endpoints, reservation, result.card))
         return tuple(picks)
 
