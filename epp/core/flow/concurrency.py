@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from epp.core.config.structure import Section
+from epp.core.flow.stages import by_stage
 from epp.core.scheduling.cycle import Candidates
 from epp.core.state.columns import FloatColumn
 from epp.core.state.ledger import InFlightLedger
@@ -44,10 +45,11 @@ def endpoint_ratios(
 
 
 def concurrency(candidates: Candidates, ledger: InFlightLedger, limits: ConcurrencyDetectorParameters) -> float:
-    """See the module; 0.0 is idle. Equal limits for all endpoints make the ratio of sums the mean of ratios."""
-    if not len(candidates):
-        return 1.0
-    return float(endpoint_ratios(candidates, ledger, limits).mean())
+    """Of the fuller stage where there are several; 0.0 is idle.
+
+    Equal limits for all endpoints make the ratio of sums the mean of ratios.
+    """
+    return by_stage(candidates, lambda chosen: float(endpoint_ratios(chosen, ledger, limits).mean())).effective
 
 
 def below_headroom(candidates: Candidates, ledger: InFlightLedger, limits: ConcurrencyDetectorParameters) -> Candidates:

@@ -2,6 +2,7 @@
 
 utilization = mean over the candidates of max(queue / 5, kv usage / 0.8); an empty pool is 1.0. An endpoint with stale
 metrics is judged by our own books, in-flight / 100, and not as full: healthy pools with slow metrics must not refuse.
+Prefill and decode endpoints are judged apart, see epp.core.flow.stages.
 Source: utilization-detector of the reference (v1.5); 100 is the default of its concurrency-detector.
 """
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from epp.core.domain.errors import DroppedReason, ResourceExhausted
 from epp.core.domain.request import InferenceRequest
+from epp.core.flow.stages import by_stage
 from epp.core.scheduling.cycle import Candidates
 from epp.core.state.ledger import InFlightLedger
 
@@ -26,9 +28,12 @@ class SaturationLimits(msgspec.Struct, frozen=True):
 
 
 def saturation(candidates: Candidates, ledger: InFlightLedger, limits: SaturationLimits, now: float) -> float:
-    """See the module; 0.0 is idle."""
-    if not len(candidates):
-        return 1.0
+    """Of the fuller stage where there are several; 0.0 is idle."""
+    return by_stage(candidates, lambda chosen: utilization(chosen, ledger, limits, now)).effective
+
+
+def utilization(candidates: Candidates, ledger: InFlightLedger, limits: SaturationLimits, now: float) -> float:
+    """Of all these endpoints together, at least one."""
     snapshot, slots = candidates.snapshot, candidates.slots
     load = snapshot.load
     scraped = np.maximum(load.waiting[slots] / limits.queue_depth, load.kv_usage[slots] / limits.kv_usage)

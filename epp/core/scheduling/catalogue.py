@@ -120,10 +120,7 @@ def session_affinity(
         frozenset((kind,)),
         SessionAffinityParameters,
         stability=Stability.ALPHA,
-        inert_fields={
-            "evictionSweepSeconds": "expired sessions are dropped whenever one is bound",
-            "profileName": "one profile runs per request, and its pick is what a session is bound to",
-        },
+        inert_fields={"evictionSweepSeconds": "expired sessions are dropped whenever one is bound"},
     )
     return BuiltIn(plugin_type, build)
 

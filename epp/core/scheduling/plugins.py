@@ -87,6 +87,16 @@ class ResponseMarker(Protocol):
 
 
 @runtime_checkable
+class ProfileMarker(ResponseMarker, Protocol):
+    """A ResponseMarker that may be about another endpoint than the one that answers."""
+
+    @property
+    def profile_name(self) -> str:
+        """Its header is made of the pick of this profile; empty: of the endpoint that served."""
+        ...
+
+
+@runtime_checkable
 class RequestMarker(Protocol):
     """Puts headers on the request for the model server."""
 

@@ -7,6 +7,7 @@ from random import Random
 import msgspec
 
 from epp.core.domain.decision import Decision, Reservation, Stage, StagePick
+from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import ResourceExhausted
 from epp.core.domain.ports import Clock
 from epp.core.domain.request import NO_PROMPT, InferenceRequest
@@ -17,6 +18,7 @@ from epp.core.scheduling.plugins import (
     PickObserver,
     Producer,
     ProfileHandler,
+    ProfileMarker,
     RequestMarker,
     ResponseMarker,
     SlotMemory,
@@ -24,6 +26,8 @@ from epp.core.scheduling.plugins import (
 from epp.core.scheduling.profile import Profile
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
+
+Marker = Callable[[Endpoint], tuple[str, str] | None]
 
 
 class NamedProducer(msgspec.Struct, frozen=True):
@@ -57,6 +61,10 @@ class Policy(msgspec.Struct, frozen=True):
         return tuple({id(plugin): plugin for plugin in everyone}.values())
 
 
+def _about(endpoint: Endpoint, marker: ResponseMarker) -> Marker:
+    return lambda _served: marker.response_header(endpoint)
+
+
 class Scheduler:
     """One per process; `policy` may be swapped between two requests."""
 
@@ -72,7 +80,10 @@ class Scheduler:
         self._observers = tuple(plugin for plugin in plugins if isinstance(plugin, PickObserver))
         self._memories = tuple(plugin for plugin in plugins if isinstance(plugin, SlotMemory))
         self._request_markers = tuple(plugin for plugin in plugins if isinstance(plugin, RequestMarker))
-        self._markers = tuple(plugin.response_header for plugin in plugins if isinstance(plugin, ResponseMarker))
+        markers = [plugin for plugin in plugins if isinstance(plugin, ResponseMarker)]
+        bound = [marker for marker in markers if isinstance(marker, ProfileMarker) and marker.profile_name]
+        self._markers = tuple(marker.response_header for marker in markers if marker not in bound)
+        self._bound_markers = tuple(bound)
 
     def schedule(
         self, request: InferenceRequest, snapshot: PoolSnapshot, candidates: Candidates, now: float
@@ -102,7 +113,7 @@ class Scheduler:
             card=primary.card,
             scheduler_s=self._clock() - now,
             lessons=self._lessons(cycle, reservation, further),
-            response_markers=self._markers,
+            response_markers=self._response_markers(conclusion, further) if self._bound_markers else self._markers,
             further=further,
             request_headers=headers,
             disaggregation=conclusion.disaggregation,
@@ -155,6 +166,18 @@ class Scheduler:
             if pick.stage is Stage.PREFILL:
                 lessons += tuple(partial(learner.learn, cycle, pick.reservation) for learner in self._learners)
         return lessons
+
+    def _response_markers(self, conclusion: Conclusion, further: tuple[StagePick, ...]) -> tuple[Marker, ...]:
+        """With those whose profile ran; a marker of a further stage is asked for that stage's endpoint."""
+        picks = {pick.card.profile: pick.endpoints[0] for pick in further}
+        markers: list[Marker] = list(self._markers)
+        for bound in self._bound_markers:
+            endpoint = picks.get(bound.profile_name)
+            if endpoint is not None:
+                markers.append(_about(endpoint, bound))
+            elif bound.profile_name == conclusion.primary:
+                markers.append(bound.response_header)
+        return tuple(markers)
 
     def forget_slot(self, slot: int) -> None:
         """The slot has a new owner."""

@@ -16,6 +16,7 @@ class SessionAffinityFilter:
 
     def __init__(self, parameters: SessionAffinityParameters, key: bytes) -> None:
         self._bond = bond_of(parameters, key)
+        self.profile_name = parameters.profile_name
 
     def filter(self, cycle: Cycle, candidates: Candidates) -> Candidates:
         """See the module."""

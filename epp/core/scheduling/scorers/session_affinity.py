@@ -19,6 +19,7 @@ class SessionAffinityScorer:
 
     def __init__(self, parameters: SessionAffinityParameters, key: bytes) -> None:
         self._bond = bond_of(parameters, key)
+        self.profile_name = parameters.profile_name
 
     def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """See the module."""

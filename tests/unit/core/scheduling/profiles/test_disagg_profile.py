@@ -1,4 +1,4 @@
-"""disagg-profile-handler: which profiles run, what the sidecar is told, what is booked, what happens without workers."""
+"""disagg-profile-handler: which profiles run, what the sidecar is told, what is booked, and what without workers."""
 
 import pytest
 
