@@ -26,6 +26,7 @@ from epp.core.scheduling.pickers.random import RandomPicker
 from epp.core.scheduling.pickers.weighted_random import WeightedRandomPicker
 from epp.core.scheduling.plugins import Decider, Filter, Picker, Producer, ProfileHandler, Scorer
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, ApproxPrefixCacheProducer
+from epp.core.scheduling.producers.p2p_source import P2pSourceParameters, P2pSourceProducer
 from epp.core.scheduling.profiles.header_profile import HeaderProfileHandler, HeaderProfileParameters
 from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
 from epp.core.scheduling.scorers.active_request import ActiveRequestParameters, ActiveRequestScorer
@@ -275,6 +276,15 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         stability=Stability.ALPHA,
     ),
     built_in(_PREFIX_PRODUCER, PluginKind.PRODUCER, ApproxPrefixCacheParameters, ApproxPrefixCacheProducer),
+    built_in(
+        "p2p-source-producer",
+        PluginKind.PRODUCER,
+        P2pSourceParameters,
+        P2pSourceProducer,
+        needs=_prefix_matches,
+        runs_unasked=True,
+        stability=Stability.ALPHA,
+    ),
     *(BuiltIn(plugin_type, build) for plugin_type, build in STAGE_TYPES),
 )
 

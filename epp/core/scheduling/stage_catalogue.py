@@ -5,21 +5,25 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from epp.core.config.catalogue import Need, NoParameters, PluginKind, PluginType
+from epp.core.config.catalogue import Need, NoParameters, PluginKind, PluginType, Stability
 from epp.core.config.settings import PluginSettings, parameters_as
 from epp.core.scheduling.deciders.always_disagg import AlwaysDecider, MultimodalDecider
 from epp.core.scheduling.deciders.prefix_based_pd import PrefixBasedPdDecider, PrefixBasedPdParameters
+from epp.core.scheduling.filters.topology_affinity import TopologyAffinityFilter, TopologyAffinityFilterParameters
 from epp.core.scheduling.plugins import Decider, Filter, Producer, ProfileHandler, Scorer
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters
+from epp.core.scheduling.producers.topology import TopologyExtractor, TopologyExtractorParameters
 from epp.core.scheduling.profiles.data_parallel import DataParallelParameters, DataParallelProfileHandler
 from epp.core.scheduling.profiles.disagg_parameters import DisaggProfileParameters, PdProfileParameters, StagePlan
 from epp.core.scheduling.profiles.disagg_profile import DisaggProfileHandler
+from epp.core.scheduling.scorers.topology_affinity import TopologyAffinityScorer, TopologyAffinityScorerParameters
 
 P = TypeVar("P", bound=msgspec.Struct)
 DeciderByName = Callable[[str], Decider]
 StagePlugin = Filter | Scorer | Producer | ProfileHandler | Decider
 
 _HANDLER, _DECIDER = PluginKind.PROFILE_HANDLER, PluginKind.DECIDER
+_TOPOLOGY = "topology-extractor"
 _NAMED_BY_THE_DECIDER = "the decider names its producer itself"
 
 
@@ -37,14 +41,19 @@ def no_decider(name: str) -> Decider:
 
 
 def _entry(
-    name: str, kind: PluginKind, parameters: type[P], make: Callable[[P, DeciderByName], StagePlugin], **more: Any
+    name: str,
+    kinds: PluginKind | tuple[PluginKind, ...],
+    parameters: type[P],
+    make: Callable[[P, DeciderByName], StagePlugin],
+    **more: Any,
 ) -> tuple[PluginType, StageBuild]:
     """`more` are fields of PluginType."""
 
     def build(settings: PluginSettings, session_key: bytes = b"", decider: DeciderByName = no_decider) -> StagePlugin:  # noqa: ARG001  one shape for all
         return make(parameters_as(parameters, settings), decider)
 
-    return PluginType(name, frozenset((kind,)), parameters, **more), build
+    all_kinds = frozenset(kinds if isinstance(kinds, tuple) else (kinds,))
+    return PluginType(name, all_kinds, parameters, **more), build
 
 
 def _handler(plan: StagePlan, decider: DeciderByName) -> DisaggProfileHandler:
@@ -57,6 +66,10 @@ def _handler(plan: StagePlan, decider: DeciderByName) -> DisaggProfileHandler:
 
 def _prefix_matches(_parameters: msgspec.Struct) -> tuple[Need, ...]:
     return (Need("prefix_match_info_producer_name", "approx-prefix-cache-producer", ApproxPrefixCacheParameters()),)
+
+
+def _topology(_parameters: msgspec.Struct) -> tuple[Need, ...]:
+    return (Need("topology_producer_name", _TOPOLOGY, TopologyExtractorParameters()),)
 
 
 STAGE_TYPES: tuple[tuple[PluginType, StageBuild], ...] = (
@@ -94,5 +107,28 @@ STAGE_TYPES: tuple[tuple[PluginType, StageBuild], ...] = (
         PrefixBasedPdParameters,
         lambda p, _decider: PrefixBasedPdDecider(p),
         needs=_prefix_matches,
+    ),
+    _entry(
+        _TOPOLOGY,
+        (PluginKind.EXTRACTOR, PluginKind.PRODUCER),
+        TopologyExtractorParameters,
+        lambda p, _decider: TopologyExtractor(p),
+        stability=Stability.ALPHA,
+    ),
+    _entry(
+        "topology-affinity-scorer",
+        PluginKind.SCORER,
+        TopologyAffinityScorerParameters,
+        lambda p, _decider: TopologyAffinityScorer(p),
+        needs=_topology,
+        stability=Stability.ALPHA,
+    ),
+    _entry(
+        "topology-affinity-filter",
+        PluginKind.FILTER,
+        TopologyAffinityFilterParameters,
+        lambda p, _decider: TopologyAffinityFilter(p),
+        needs=_topology,
+        stability=Stability.ALPHA,
     ),
 )
