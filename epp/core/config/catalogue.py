@@ -50,6 +50,8 @@ class Need(msgspec.Struct, frozen=True):
     """type that the producer must have"""
     created_with: msgspec.Struct | None = None
     """parameters of the producer that is made when none is declared; None: do without"""
+    takes_any: bool = False
+    """content with a producer that was made for another consumer, whatever its parameters"""
 
 
 class Reference(msgspec.Struct, frozen=True):

@@ -16,11 +16,13 @@ def resolve_references(name: str, profiles: Iterable[ProfileSettings], table: Pl
     references = handler.type.references(handler.settings.parameters)
     known = {profile.name for profile in profiles}
     named = [reference for reference in references if reference.kind is None]
+    idle = known - {reference.name for reference in named}
     for reference in named:
         if reference.name not in known and not reference.is_optional:
             problem = f"there is no scheduling profile {reference.name!r}"
-            table.findings.mistake(_path(handler, reference), problem, did_you_mean(reference.name, known))
-    _note_idle_profiles(handler, known - {reference.name for reference in named}, table)
+            suggestion = did_you_mean(reference.name, idle) or "add it to schedulingProfiles"
+            table.findings.mistake(_path(handler, reference), problem, suggestion)
+    _note_idle_profiles(handler, idle, table)
     return tuple(_deciders(handler, references, table))
 
 

@@ -29,6 +29,7 @@ class PluginTable:
         self._by_name: dict[str, Declared] = {}
         self._unreadable: set[str] = set()
         """names of faulty entries, so that references to them are not reported as well"""
+        self._unreadable_kinds: set[PluginKind] = set()
 
     def __getitem__(self, name: str) -> Declared:
         return self._by_name[name]
@@ -89,6 +90,10 @@ class PluginTable:
         """Whether an entry of that name was declared, faulty or not."""
         return name in self._unreadable or (name in self._by_name and bool(self._by_name[name].path))
 
+    def has_faulty(self, kind: PluginKind) -> bool:
+        """Whether an entry of the kind has mistakes, so that nothing else need be said of its absence."""
+        return kind in self._unreadable_kinds
+
     def fill_in(self, type_name: str, parameters: msgspec.Struct | None = None, *, qualifier: str = "") -> Declared:
         """Adds an instance that the file does not declare; it is named as its type, or a little longer if taken."""
         plugin_type = self._catalogue[type_name]
@@ -127,6 +132,7 @@ class PluginTable:
         parameters = self._parameters(path, plugin_type, entry)
         if parameters is None:
             self._unreadable.add(name)
+            self._unreadable_kinds |= plugin_type.kinds
             return
         self._note_type(path, plugin_type, entry)
         self._note_inert((*path, "parameters"), entry.parameters, plugin_type)

@@ -45,7 +45,7 @@ from epp.core.scheduling.scorers.scraped_signal import ScrapedSignalParameters
 from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
 from epp.core.scheduling.scorers.token_load import TokenLoadParameters, TokenLoadScorer
 from epp.core.scheduling.session_bonds import SessionAffinityParameters
-from epp.core.scheduling.stage_catalogue import STAGE_TYPES, DeciderByName, no_decider
+from epp.core.scheduling.stage_catalogue import STAGE_TYPES, DeciderByName, any_prefix_matches, no_decider
 
 P = TypeVar("P", bound=msgspec.Struct)
 
@@ -281,7 +281,7 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         PluginKind.PRODUCER,
         P2pSourceParameters,
         P2pSourceProducer,
-        needs=_prefix_matches,
+        needs=any_prefix_matches,
         runs_unasked=True,
         stability=Stability.ALPHA,
     ),

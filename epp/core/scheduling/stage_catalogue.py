@@ -64,8 +64,16 @@ def _handler(plan: StagePlan, decider: DeciderByName) -> DisaggProfileHandler:
     )
 
 
-def _prefix_matches(_parameters: msgspec.Struct) -> tuple[Need, ...]:
-    return (Need("prefix_match_info_producer_name", "approx-prefix-cache-producer", ApproxPrefixCacheParameters()),)
+def any_prefix_matches(_parameters: msgspec.Struct) -> tuple[Need, ...]:
+    """The prefix matches that others consume too, or some of its own."""
+    return (
+        Need(
+            "prefix_match_info_producer_name",
+            "approx-prefix-cache-producer",
+            ApproxPrefixCacheParameters(),
+            takes_any=True,
+        ),
+    )
 
 
 def _topology(_parameters: msgspec.Struct) -> tuple[Need, ...]:
@@ -106,7 +114,7 @@ STAGE_TYPES: tuple[tuple[PluginType, StageBuild], ...] = (
         _DECIDER,
         PrefixBasedPdParameters,
         lambda p, _decider: PrefixBasedPdDecider(p),
-        needs=_prefix_matches,
+        needs=any_prefix_matches,
     ),
     _entry(
         _TOPOLOGY,

@@ -7,8 +7,11 @@ Source: topology-affinity-filter of the reference endpoint picker; places come f
 
 from typing import Literal
 
+import numpy as np
+
 from epp.core.config.structure import Section
 from epp.core.scheduling.cycle import Candidates, Cycle
+from epp.core.scheduling.per_snapshot import Mask
 from epp.core.scheduling.producers.topology import LEVELS, Topology, peer_position
 
 
@@ -33,5 +36,5 @@ class TopologyAffinityFilter:
         if peer is None:
             return candidates
         topology: Topology = cycle.products[self._producer]
-        near = topology.shared_with(peer, candidates)[:, : self._levels].any(axis=1)
+        near: Mask = np.asarray(topology.shared_with(peer, candidates)[:, : self._levels].any(axis=1))
         return candidates.keep(near) if near.any() else candidates

@@ -8,6 +8,8 @@ from epp.core.scheduling.pickers.parameters import PickerParameters
 from epp.core.scheduling.plugins import Decider, Filter, Picker, Producer, ProfileHandler, Scorer
 from tests.support.plugin_examples import example_of
 
+ELSEWHERE = frozenset((PluginKind.SATURATION_DETECTOR, PluginKind.EXTRACTOR))
+
 
 def is_of(kind: PluginKind, plugin: object) -> bool:
     return {
