@@ -16,7 +16,14 @@ from epp.core.scheduling.catalogue import CATALOGUE
 
 PAGES = Path(__file__).parents[3] / "docs" / "policies"
 KINDS = frozenset(
-    (PluginKind.FILTER, PluginKind.SCORER, PluginKind.PICKER, PluginKind.PROFILE_HANDLER, PluginKind.PRODUCER)
+    (
+        PluginKind.FILTER,
+        PluginKind.SCORER,
+        PluginKind.PICKER,
+        PluginKind.PROFILE_HANDLER,
+        PluginKind.DECIDER,
+        PluginKind.PRODUCER,
+    )
 )
 TYPES = tuple(plugin for plugin in CATALOGUE.types if plugin.kinds & KINDS)
 EXAMPLE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
