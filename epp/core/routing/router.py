@@ -98,9 +98,15 @@ class Router:
         return candidates
 
     def _without_cooling(self, candidates: Candidates, now: float) -> Candidates:
-        """Leaves out endpoints that could not be reached lately, unless that would leave nobody."""
+        """Leaves out endpoints that could not be reached lately, unless that would leave nobody for a stage."""
         cooling = self._roster.cooldowns.cooling(now)
         if not cooling:
             return candidates
         warm = np.array([endpoint.key not in cooling for endpoint in candidates.endpoints])
+        members = candidates.snapshot.stage_members
+        if members is not None:
+            for stage in (members.encode, members.prefill, members.decode):
+                able = stage[candidates.positions]
+                if not (able & warm).any():
+                    warm |= able
         return candidates.keep(warm) if warm.any() else candidates

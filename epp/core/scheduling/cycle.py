@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,7 +50,7 @@ class Candidates:
         return Candidates(self.snapshot, self.positions[chosen])
 
 
-class ProfileResult(NamedTuple):
+class ProfileResult(msgspec.Struct, frozen=True):
     """What one profile came to: who was left by its filters, indices into these, best first, and the scores."""
 
     left: Candidates
@@ -74,7 +75,7 @@ class ProfileResult(NamedTuple):
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The picked one first, then the fallbacks."""
-        return tuple(self.left.endpoint(index) for index in self.picked)
+        return tuple([self.left.endpoint(index) for index in self.picked])
 
 
 class Cycle:

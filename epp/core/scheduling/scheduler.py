@@ -100,11 +100,18 @@ class Scheduler:
         reservation = self._ledger.reserve(primary.slot, request.prompt.token_count)
         further = self._reserve_stages(cycle, conclusion) if conclusion.stages else ()
         try:
-            headers = self._tell_picks(cycle, conclusion, reservation, further)
+            self._tell_picks(cycle, conclusion, reservation, further)
+            headers = conclusion.request_headers
+            for marker in self._request_markers:
+                headers += marker.request_headers(cycle)
         except BaseException:  # a plugin's fault must not leave places taken
             for taken in (reservation, *(pick.reservation for pick in further)):
                 self._ledger.release(taken)
             raise
+        lessons = [partial(learner.learn, cycle, reservation) for learner in self._learners]
+        for pick in further:
+            if pick.stage is Stage.PREFILL:
+                lessons += [partial(learner.learn, cycle, pick.reservation) for learner in self._learners]
         return Decision(
             request=msgspec.structs.replace(request, prompt=NO_PROMPT),
             endpoints=endpoints,
@@ -112,7 +119,7 @@ class Scheduler:
             reservation=reservation,
             card=primary.card,
             scheduler_s=self._clock() - now,
-            lessons=self._lessons(cycle, reservation, further),
+            lessons=tuple(lessons),
             response_markers=self._response_markers(conclusion, further) if self._bound_markers else self._markers,
             further=further,
             request_headers=headers,
@@ -143,8 +150,7 @@ class Scheduler:
 
     def _tell_picks(
         self, cycle: Cycle, conclusion: Conclusion, reservation: Reservation, further: tuple[StagePick, ...]
-    ) -> tuple[tuple[str, str], ...]:
-        """Tells the observers of every pick; returns the headers for the model server."""
+    ) -> None:
         cycle.primary = conclusion.primary
         for pick in further:
             cycle.profile = pick.card.profile
@@ -153,19 +159,6 @@ class Scheduler:
         cycle.profile = conclusion.primary
         for observer in self._observers:
             observer.picked(cycle, reservation)
-        headers = conclusion.request_headers
-        for marker in self._request_markers:
-            headers += marker.request_headers(cycle)
-        return headers
-
-    def _lessons(
-        self, cycle: Cycle, reservation: Reservation, further: tuple[StagePick, ...]
-    ) -> tuple[Callable[[], None], ...]:
-        lessons = tuple(partial(learner.learn, cycle, reservation) for learner in self._learners)
-        for pick in further:
-            if pick.stage is Stage.PREFILL:
-                lessons += tuple(partial(learner.learn, cycle, pick.reservation) for learner in self._learners)
-        return lessons
 
     def _response_markers(self, conclusion: Conclusion, further: tuple[StagePick, ...]) -> tuple[Marker, ...]:
         """With those whose profile ran; a marker of a further stage is asked for that stage's endpoint."""

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
-from epp.core.domain.roles import DECODE_ROLES, PREFILL_ROLES, ROLE_LABEL
+from epp.core.domain.roles import DECODE_ROLES, ENCODE_ROLES, PREFILL_ROLES, ROLE_LABEL
 from epp.core.state.columns import LoadColumns
 
 
 class StageMembers(msgspec.Struct, frozen=True):
-    """Who can do which stage, by position in the snapshot; both of shape (endpoints,)."""
+    """Who can do which stage, by position in the snapshot; each of shape (endpoints,)."""
 
+    encode: NDArray[np.bool_]
     prefill: NDArray[np.bool_]
     decode: NDArray[np.bool_]
 
@@ -27,6 +28,7 @@ def stage_members(endpoints: Sequence[Endpoint]) -> StageMembers | None:
         return None
     roles = [endpoint.labels.get(ROLE_LABEL) for endpoint in endpoints]
     return StageMembers(
+        encode=np.array([role in ENCODE_ROLES for role in roles]),
         prefill=np.array([role in PREFILL_ROLES for role in roles]),
         decode=np.array([role is None or role in DECODE_ROLES for role in roles]),
     )

@@ -39,6 +39,22 @@ def test_an_answer_from_a_fallback_moves_the_place_that_answers_alone() -> None:
     assert pool.booked() == {other.pod: (1, 100)}
 
 
+def test_the_only_endpoint_of_a_stage_is_tried_although_it_could_not_be_reached_lately() -> None:
+    pool = StagedPool("prefill", "decode", "decode", "encode", policy=ALWAYS_EPD)
+
+    def unreachable(number: int) -> None:
+        for _ in range(2):
+            pool.roster.scrape_failed(pool.endpoints[number], local_origin=True)
+
+    unreachable(1)
+    assert {pool.decide().endpoint.pod for _ in range(3)} == {"vllm-2"}
+    unreachable(0)
+    unreachable(2)
+    decision = pool.decide(MEDIA)
+    assert decision.endpoint.pod in {"vllm-1", "vllm-2"}
+    assert {pick.endpoints[0].pod for pick in decision.further} == {"vllm-0", "vllm-3"}
+
+
 class Requests(RuleBasedStateMachine):
     """The books hold what requests under way say, and pods come and go meanwhile."""
 
