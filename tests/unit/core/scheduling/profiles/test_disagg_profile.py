@@ -1,9 +1,12 @@
 """disagg-profile-handler: which profiles run, what the sidecar is told, what is booked, and what without workers."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from epp.core.domain.decision import Decision, Disaggregation, Stage
 from epp.core.domain.errors import DroppedReason, ResourceExhausted
+from epp.core.domain.roles import DECODE_ROLES, ENCODE_ROLES, PREFILL_ROLES
 from tests.support.staged_pool import ALWAYS_EPD, ALWAYS_PD, StagedPool, disagg
 
 MEDIA = '[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:"}}]}]'
@@ -160,3 +163,34 @@ def test_prefill_first_without_a_prefill_profile_is_decode_alone() -> None:
     policy = disagg("stageOrder: prefill-first, profiles: {prefill: elsewhere}")
     decision = StagedPool("prefill", "decode", policy=policy).decide()
     assert decision.disaggregation == Disaggregation("decode-only")
+
+
+ROLE = st.sampled_from(["", "unheard-of", *sorted({*DECODE_ROLES, *PREFILL_ROLES, *ENCODE_ROLES})])
+POLICIES = [ALWAYS_EPD, PREFILL_FIRST, ALWAYS_EPD.replace("deciders:", "onStageFailure: refuse, deciders:")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(roles=st.lists(ROLE, min_size=1, max_size=6), policy=st.sampled_from(POLICIES), media=st.booleans())
+def test_whatever_the_roles_only_the_able_are_named_and_all_that_are_named_first_are_booked(
+    roles: list[str], policy: str, media: bool
+) -> None:
+    pool = StagedPool(*roles, policy=policy)
+    role_at = {one.destination: role for one, role in zip(pool.endpoints, roles, strict=True)}
+    try:
+        decision = pool.decide(MEDIA if media else "text")
+    except ResourceExhausted:
+        able = [role == "" or role in DECODE_ROLES for role in roles]
+        assert "refuse" in policy or not any(able)
+        assert pool.ledger.open_count == 0
+        return
+    assert role_at[decision.destination] in ("", *DECODE_ROLES)
+    named = headers(decision)
+    prefiller, encoders = named.get("x-prefiller-host-port"), named.get("x-encoder-hosts-ports")
+    assert prefiller is None or role_at[prefiller] in PREFILL_ROLES
+    assert prefiller != decision.destination
+    assert encoders is None or (media and all(role_at[one] in ENCODE_ROLES for one in encoders.split(",")))
+    booked = sorted(
+        reservation.slot for reservation in (decision.reservation, *(p.reservation for p in decision.further))
+    )
+    first = [decision.destination, *(told.partition(",")[0] for told in named.values())]
+    assert booked == sorted(pool.slot(pool.snapshot.by_destination[one]) for one in first)
