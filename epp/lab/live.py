@@ -8,7 +8,7 @@ import aiohttp
 from rich.console import Console
 from rich.live import Live
 
-from epp.edge.observe.decisions import ExplainedDecision
+from epp.edge.observe.explained import ExplainedDecision
 from epp.edge.observe.pool_reading import EndpointReading
 from epp.lab.picker_pages import PickerPages
 from epp.lab.stack import LocalStack

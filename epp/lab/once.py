@@ -8,7 +8,7 @@ from random import Random
 import aiohttp
 import msgspec
 
-from epp.edge.observe.decisions import ExplainedDecision
+from epp.edge.observe.explained import ExplainedDecision
 from epp.lab.fake_vllm.journal import ServedRequest
 from epp.lab.picker_pages import MOST_DECISIONS, PickerPages
 from epp.lab.stack import LocalStack

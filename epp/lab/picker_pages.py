@@ -3,7 +3,7 @@
 import aiohttp
 import msgspec
 
-from epp.edge.observe.decisions import ExplainedDecision
+from epp.edge.observe.explained import ExplainedDecision
 from epp.edge.observe.pool_reading import EndpointReading
 
 MOST_DECISIONS = 1_000

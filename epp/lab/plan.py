@@ -34,6 +34,8 @@ class StackPlan(msgspec.Struct, frozen=True):
     """small enough that the sample traffic shows in the KV column"""
     picker_flags: tuple[str, ...] = ()
     pod_flags: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    """label `llm-d.ai/role` of the pods in their order; none where it is empty or the tuple too short"""
 
     @property
     def hosts(self) -> tuple[str, ...]:

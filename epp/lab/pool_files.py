@@ -8,6 +8,7 @@ import yaml
 
 from epp.app.whole_file import replace_file
 from epp.core.domain.pool import POOL_GROUP
+from epp.core.domain.roles import ROLE_LABEL
 from epp.lab.fake_vllm.process import ReadyPod
 from epp.lab.plan import POOL_NAME
 
@@ -32,8 +33,9 @@ def pool_manifest(port: int) -> Manifest:
     }
 
 
-def pod_manifest(pod: ReadyPod, *, ready: bool = True) -> Manifest:
+def pod_manifest(pod: ReadyPod, *, ready: bool = True, role: str = "") -> Manifest:
     """A Pod with the status that the picker reads."""
+    labels = {"app": POOL_NAME, ROLE_LABEL: role} if role else {"app": POOL_NAME}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -41,7 +43,7 @@ def pod_manifest(pod: ReadyPod, *, ready: bool = True) -> Manifest:
             "name": pod.name,
             "namespace": NAMESPACE,
             "uid": f"uid-{pod.name}",
-            "labels": {"app": POOL_NAME},
+            "labels": labels,
         },
         "status": {
             "phase": "Running",
@@ -66,9 +68,12 @@ def write_manifests(path: Path, manifests: Sequence[Manifest]) -> None:
     replace_file(path, yaml.safe_dump_all(manifests, sort_keys=False).encode())
 
 
-def write_pool(directory: Path, pods: Sequence[ReadyPod]) -> None:
-    """pool.yaml, pods.yaml and objectives.yaml; all pods serve on the same port."""
+def write_pool(directory: Path, pods: Sequence[ReadyPod], roles: Sequence[str] = ()) -> None:
+    """pool.yaml, pods.yaml and objectives.yaml; all pods serve on the same port, the first ones have these roles."""
     directory.mkdir(parents=True, exist_ok=True)
     write_manifests(directory / "pool.yaml", [pool_manifest(pods[0].port)])
-    write_manifests(directory / "pods.yaml", [pod_manifest(pod) for pod in pods])
+    given = [*roles, *[""] * len(pods)]
+    write_manifests(
+        directory / "pods.yaml", [pod_manifest(pod, role=role) for pod, role in zip(pods, given, strict=False)]
+    )
     write_manifests(directory / "objectives.yaml", [objective_manifest(*each) for each in OBJECTIVES.items()])

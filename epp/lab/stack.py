@@ -107,7 +107,7 @@ class LocalStack:
             else:
                 self.pods_process = pods
                 break
-        write_pool(self.objects, self.pods)
+        write_pool(self.objects, self.pods, self.plan.roles)
 
     def _pod_arguments(self, port: int) -> list[str]:
         arguments = ["fake-vllm", "--model", BASE_MODEL, "--name", "vllm", "--port", str(port)]

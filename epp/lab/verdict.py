@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from epp.edge.observe.decisions import ExplainedDecision
+from epp.edge.observe.explained import ExplainedDecision
 from epp.lab.fake_vllm.journal import ServedRequest
 from epp.lab.traffic import Answer
 

@@ -125,7 +125,14 @@ async def test_a_stranger_in_a_list_is_skipped(stack: EnvoyStack) -> None:
 async def test_headers_that_belong_to_the_picker_are_removed_from_clients(stack: EnvoyStack) -> None:
     stack.picker.script = picking(stack.address_of(1))
     wanted = stack.address_of(2)
-    answer = await stack.post(x_gateway_destination_endpoint=wanted, x_picked_by="me")
+    answer = await stack.post(
+        x_gateway_destination_endpoint=wanted,
+        x_picked_by="me",
+        x_prefiller_host_port=wanted,
+        x_encoder_hosts_ports=wanted,
+        x_kv_cache_source_host_port=wanted,
+    )
+    assert wanted not in answer.headers.values(), "a sidecar would call whomever they name"
     assert answer.served_by == stack.address_of(1)
     asked = stack.picker.conversations[0].first("request_headers")
     assert header(asked, "x-gateway-destination-endpoint") is None

@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from epp.edge.observe.decisions import ExplainedDecision
+from epp.edge.observe.explained import ExplainedDecision
 from epp.edge.observe.pool_reading import EndpointReading
 from epp.lab.envoy_config import Config
 from epp.lab.fake_vllm.debug_api import Echo

@@ -42,6 +42,7 @@ LLM_D = {
     "llm_d_epp_per_endpoint_queue_size": "name model_server_endpoint",
     "llm_d_epp_scheduler_e2e_duration_seconds": "",
     "llm_d_epp_scheduler_attempts_total": "status target_model_name endpoint_name namespace port",
+    "llm_d_epp_disagg_decision_total": "decision",
     "llm_d_epp_info": "commit build_ref",
 }
 GIE_FLOW_CONTROL = {

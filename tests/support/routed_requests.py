@@ -1,6 +1,7 @@
 """Requests that were routed, made by hand: for tests of what comes after routing."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,18 +32,23 @@ def decision(
     scores: Mapping[str, Sequence[float]] | None = None,
     weight: float = 1.0,
     scheduler_s: float = 0.0,
+    **more: Any,
 ) -> Decision:
-    """The endpoints were picked in this order; all of them were candidates, with these scores by plugin."""
+    """The endpoints were picked in this order; all of them were candidates, with these scores by plugin.
+
+    `more` are fields of Decision.
+    """
     picked = endpoints or (endpoint(),)
     columns = tuple(ScorerColumn(plugin, weight, np.array(values)) for plugin, values in (scores or {}).items())
     totals = weight * np.sum([column.scores for column in columns], axis=0) if columns else np.zeros(len(picked))
     return Decision(
         request=request,
         endpoints=picked,
-        destinations=",".join(one.destination for one in picked),
+        destinations=more.pop("destinations", None) or ",".join(one.destination for one in picked),
         reservation=Reservation(slot=0, generation=1, serial=serial, tokens=12),
         card=ScoreCard("default", picked, columns, totals),
         scheduler_s=scheduler_s,
+        **more,
     )
 
 

@@ -14,6 +14,7 @@ class PluginKind(Enum):
     SCORER = "scorer"
     PICKER = "picker"
     PROFILE_HANDLER = "profile handler"
+    DECIDER = "decider"
     PRODUCER = "producer"
     DATA_SOURCE = "data source"
     EXTRACTOR = "extractor"
@@ -24,6 +25,7 @@ class PluginKind(Enum):
     ORDERING_POLICY = "ordering policy"
     USAGE_LIMIT_POLICY = "usage limit policy"
     EVICTION_POLICY = "eviction policy"
+    REQUEST_HEADERS = "writer of request headers"
 
 
 PROFILE_KINDS = frozenset((PluginKind.FILTER, PluginKind.SCORER, PluginKind.PICKER))
@@ -49,6 +51,20 @@ class Need(msgspec.Struct, frozen=True):
     """type that the producer must have"""
     created_with: msgspec.Struct | None = None
     """parameters of the producer that is made when none is declared; None: do without"""
+    takes_any: bool = False
+    """content with a producer that was made for another consumer, whatever its parameters"""
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """Something that the parameters of a profile handler name."""
+
+    path: tuple[str, ...]
+    """where, below the parameters"""
+    name: str
+    kind: PluginKind | None = None
+    """of the plugin that is named; None: a scheduling profile"""
+    is_optional: bool = False
+    """it need not be there"""
 
 
 def no_needs(parameters: Any) -> tuple[Need, ...]:  # noqa: ARG001  the shape of PluginType.needs
@@ -68,6 +84,12 @@ class PluginType(msgspec.Struct, frozen=True):
     stability: Stability = Stability.BETA
     needs: Callable[[Any], tuple[Need, ...]] = no_needs
     """from the parameters to the producers that are consumed"""
+    references: Callable[[Any], tuple[Reference, ...]] | None = None
+    """of a profile handler that runs only the profiles that its parameters name: what they refer to"""
+    runs_unasked: bool = False
+    """a producer that works as soon as it is declared, whether or not another plugin consumes it"""
+    deprecated: str = ""
+    """what to use in its place; becomes a notice"""
     ignores_parameters: bool = False
     """given parameters are a notice and no mistake, where the reference ignores them and files rely on it"""
     most_profiles: int | None = None

@@ -16,7 +16,9 @@ def describe(config: PickerConfig) -> list[str]:
 
 
 def _policy(config: PickerConfig) -> Iterator[str]:
-    yield f"  profile handler: {_name(config, config.handler)}"
+    yield f"  profile handler: {_name(config, config.handler)}{_parameters(config, config.handler)}"
+    for name in config.deciders:
+        yield f"  decider {_name(config, name)}{_parameters(config, name)}"
     for profile in config.profiles:
         yield from _profile(config, profile)
     for name in config.producers:

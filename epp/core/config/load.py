@@ -4,6 +4,7 @@ from epp.core.config.catalogue import Catalogue
 from epp.core.config.data_layer import read_data_layer
 from epp.core.config.flow_control import read_flow_control
 from epp.core.config.gates import read_gates
+from epp.core.config.handlers import resolve_references
 from epp.core.config.mistakes import ConfigurationError, Findings, Mistake, did_you_mean
 from epp.core.config.needs import NeedResolver
 from epp.core.config.parsers import read_parsers
@@ -62,7 +63,10 @@ def load_config(
     profiles = read_profiles(table)
     handler = choose_handler(table)
     consumers = [name for profile in profiles for name in profile.plugin_names]
-    producers = NeedResolver(table).resolve((*consumers, handler))
+    deciders = resolve_references(handler, profiles, table)
+    unasked = table.unasked()
+    needed = NeedResolver(table).resolve((*consumers, handler, *deciders, *unasked))
+    producers = (*needed, *(name for name in unasked if name not in needed))
     flow_control = read_flow_control(table, gates)
     saturation = read_saturation(table, flow_control)
     data_layer = read_data_layer(table)
@@ -75,6 +79,7 @@ def load_config(
         plugins=table.settings(),
         profiles=profiles,
         handler=handler,
+        deciders=deciders,
         producers=producers,
         saturation=saturation,
         metrics=data_layer.metrics,

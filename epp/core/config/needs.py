@@ -93,7 +93,7 @@ class NeedResolver:
         if need.created_with is None:
             return None
         for producer in present:
-            if producer.settings.parameters == need.created_with:
+            if need.takes_any or producer.settings.parameters == need.created_with:
                 return producer
         return self._table.fill_in(need.type, need.created_with, qualifier=consumer.settings.name)
 

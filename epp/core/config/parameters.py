@@ -108,6 +108,13 @@ class InFlightLoadProducerParameters(Section, frozen=True):
     sync_cross_replica_state: bool = True
 
 
+class DisaggHeadersParameters(Section, frozen=True):
+    """disagg-headers-handler and prefill-header-handler: names of profiles."""
+
+    prefill_profile: str = "prefill"
+    encode_profile: str = "encode"
+
+
 class BandDefaults(Section, frozen=True):
     """Limits of a priority band; 0 means unlimited."""
 

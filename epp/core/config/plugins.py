@@ -30,6 +30,7 @@ class PluginTable:
         self._by_name: dict[str, Declared] = {}
         self._unreadable: set[str] = set()
         """names of faulty entries, so that references to them are not reported as well"""
+        self._unreadable_kinds: set[PluginKind] = set()
 
     def __getitem__(self, name: str) -> Declared:
         return self._by_name[name]
@@ -57,6 +58,13 @@ class PluginTable:
         """All instances of a type, declared ones first."""
         return [declared for declared in self._by_name.values() if declared.type.name == name]
 
+    def unasked(self) -> tuple[str, ...]:
+        """Names of the declared plugins that work without being referred to; they count as used."""
+        found = [declared for declared in self._by_name.values() if declared.type.runs_unasked and declared.path]
+        for declared in found:
+            declared.is_used = True
+        return tuple(declared.settings.name for declared in found)
+
     def first_of_type(self, name: str) -> Declared | None:
         """The first instance of a type, now in use although nothing refers to it; None when there is none."""
         first = next(iter(self.of_type(name)), None)
@@ -82,6 +90,10 @@ class PluginTable:
     def knows(self, name: str) -> bool:
         """Whether an entry of that name was declared, faulty or not."""
         return name in self._unreadable or (name in self._by_name and bool(self._by_name[name].path))
+
+    def has_faulty(self, kind: PluginKind) -> bool:
+        """Whether an entry of the kind has mistakes, so that nothing else need be said of its absence."""
+        return kind in self._unreadable_kinds
 
     def fill_in(self, type_name: str, parameters: msgspec.Struct | None = None, *, qualifier: str = "") -> Declared:
         """Adds an instance that the file does not declare; it is named as its type, or a little longer if taken."""
@@ -121,6 +133,7 @@ class PluginTable:
         parameters = self._parameters(path, plugin_type, entry)
         if parameters is None:
             self._unreadable.add(name)
+            self._unreadable_kinds |= plugin_type.kinds
             return
         self._note_type(path, plugin_type, entry)
         self._note_inert((*path, "parameters"), entry.parameters, plugin_type)
@@ -139,6 +152,8 @@ class PluginTable:
         if entry.type != plugin_type.name:
             notice = f"the plugin type {entry.type!r} is deprecated; write {plugin_type.name!r}"
             self.findings.notice((*path, "type"), notice)
+        if plugin_type.deprecated:
+            self.findings.notice((*path, "type"), f"{plugin_type.name} is deprecated: {plugin_type.deprecated}")
         if plugin_type.stability is Stability.ALPHA and self._allow_experimental:
             self.findings.notice((*path, "type"), f"{plugin_type.name} is experimental")
         elif plugin_type.stability is Stability.ALPHA:

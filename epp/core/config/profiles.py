@@ -54,7 +54,7 @@ def choose_handler(table: PluginTable) -> str:
     for handler in handlers:
         handler.is_used = True
     if not handlers:
-        if count > 1:
+        if count > 1 and not table.has_faulty(PluginKind.PROFILE_HANDLER):
             table.findings.mistake(_PROFILES, f"{count} profiles need a profile handler; `plugins` declares none")
         return table.fill_in(DEFAULT_HANDLER, qualifier="profiles").settings.name
     first = handlers[0]

@@ -85,6 +85,8 @@ class PickerConfig(msgspec.Struct, frozen=True):
     profiles: tuple[ProfileSettings, ...]
     handler: str
     """plugin that says which profiles run"""
+    deciders: tuple[str, ...]
+    """plugins that the handler asks"""
     producers: tuple[str, ...]
     """plugins whose products are consumed, each after those that it needs itself"""
     saturation: UtilizationDetectorParameters | ConcurrencyDetectorParameters

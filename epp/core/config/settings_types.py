@@ -12,10 +12,13 @@ from epp.core.config.flow_parameters import (
 )
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
+    DisaggHeadersParameters,
     FileDiscoveryParameters,
     InFlightLoadProducerParameters,
     MetricsDataSourceParameters,
 )
+
+_WRITTEN_BY_THE_HANDLER = "deprecated: the profile handler writes the headers for the sidecar itself"
 
 METRICS_SOURCE = "metrics-data-source"
 METRICS_EXTRACTOR = "core-metrics-extractor"
@@ -68,6 +71,18 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
         PluginKind.FAIRNESS_POLICY,
         ProgramAwareParameters,
         inert_fields={"evictionSweepSeconds": "tenants are forgotten as soon as they are due, without a sweep"},
+    ),
+    _setting(
+        "disagg-headers-handler",
+        PluginKind.REQUEST_HEADERS,
+        DisaggHeadersParameters,
+        without_effect=_WRITTEN_BY_THE_HANDLER,
+    ),
+    _setting(
+        "prefill-header-handler",
+        PluginKind.REQUEST_HEADERS,
+        DisaggHeadersParameters,
+        without_effect=_WRITTEN_BY_THE_HANDLER,
     ),
     _setting("fcfs-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters),
     _setting("edf-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters),

@@ -1,6 +1,7 @@
 """A decision: where one request goes, and the numbers that led there."""
 
 from collections.abc import Callable
+from enum import Enum
 
 import msgspec
 import numpy as np
@@ -19,6 +20,8 @@ class Reservation(msgspec.Struct, frozen=True):
     """unique per ledger; releasing the same serial twice changes nothing"""
     tokens: int
     """prompt tokens that were added for this request"""
+    is_further: bool = False
+    """for a stage beside the endpoint that answers: a request may have several"""
 
 
 class ScorerColumn(msgspec.Struct, frozen=True):
@@ -40,6 +43,34 @@ class ScoreCard(msgspec.Struct, frozen=True):
     """shape (candidates,): sum of weight * score"""
 
 
+class Stage(Enum):
+    """A stage of inference that may run on another endpoint than the one that answers."""
+
+    ENCODE = "encode"
+    """images and the like become embeddings"""
+    PREFILL = "prefill"
+    """the prompt becomes KV cache"""
+
+
+class StagePick(msgspec.Struct, frozen=True):
+    """Where a further stage of the request runs."""
+
+    stage: Stage
+    endpoints: tuple[Endpoint, ...]
+    """the one that is booked first; never empty"""
+    reservation: Reservation
+    card: ScoreCard
+
+
+class Disaggregation(msgspec.Struct, frozen=True):
+    """What was decided about the stages of a request."""
+
+    stages: str
+    """those that run, as the reference writes them: `decode-only`, `prefill-decode`, `encode-prefill-decode`"""
+    failed_stage: str = ""
+    """one that was wanted and found nobody"""
+
+
 class Decision(msgspec.Struct, frozen=True):
     """The answer to one request."""
 
@@ -58,11 +89,22 @@ class Decision(msgspec.Struct, frozen=True):
     """what plugins learn from this decision; run after the reply was written"""
     response_markers: tuple[Callable[[Endpoint], tuple[str, str] | None], ...] = ()
     """each says which header the response gets, from the endpoint that served it"""
+    further: tuple[StagePick, ...] = ()
+    """stages that run elsewhere, each with a place of its own in the ledger"""
+    request_headers: tuple[tuple[str, str], ...] = ()
+    """headers for the model server, names in lower case"""
+    disaggregation: Disaggregation | None = None
+    """None where the policy does not split requests"""
 
     @property
     def endpoint(self) -> Endpoint:
         """The endpoint that holds the reservation."""
         return self.endpoints[0]
+
+    @property
+    def destination(self) -> str:
+        """Where the proxy was told to go first: the endpoint's own address, or its pod's primary port."""
+        return self.destinations.partition(",")[0]
 
     def response_headers(self, served: Endpoint) -> tuple[tuple[str, str], ...]:
         """Headers that plugins put on the response when `served` gave it."""

@@ -30,6 +30,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     """host of the metrics page when it differs from `address`"""
     metrics_port: int = 0
     """port of the metrics page; 0 means `port`"""
+    node: str = ""
+    """name of the machine, empty where it is not known"""
     destination: str = ""
     """`address:port`, filled in by `create`"""
 
@@ -46,6 +48,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         incarnation: str = "",
         metrics_address: str = "",
         metrics_port: int = 0,
+        node: str = "",
     ) -> "Endpoint":
         """The endpoint of target port number `rank` (0..7) of a pod."""
         return cls(
@@ -58,6 +61,7 @@ class Endpoint(msgspec.Struct, frozen=True):
             incarnation=incarnation,
             metrics_address=metrics_address,
             metrics_port=metrics_port,
+            node=node,
             destination=destination(address, port),
         )
 

@@ -1,11 +1,15 @@
 """An inference request as the scheduler sees it."""
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 
 import msgspec
 
 DEFAULT_FLOW = "default-flow"
+_MEDIA_PART = re.compile(rb'"type"\s*:\s*"(?:(?:image|video|audio)(?:_url)?|input_(?:image|video|audio))"')
+"""a part of a message that is no text, in the APIs of OpenAI and Anthropic; inside a JSON text the quotes have
+backslashes, so that no text is taken for one"""
 
 
 class PromptKind(Enum):
@@ -28,6 +32,11 @@ class Prompt(msgspec.Struct, frozen=True):
     def token_count(self) -> int:
         """Exact for token ids; for text the usual estimate of 4 bytes a token, rounded up."""
         return (len(self.data) + 3) // 4
+
+    @property
+    def has_media(self) -> bool:
+        """Whether messages have images, videos or sound in them; looked for when asked, which takes time."""
+        return self.kind is PromptKind.TEXT and _MEDIA_PART.search(self.data) is not None
 
 
 NO_PROMPT = Prompt()

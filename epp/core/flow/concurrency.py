@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
+from epp.core.flow.stages import StageSaturation, by_stage
 from epp.core.scheduling.cycle import Candidates
 from epp.core.state.ledger import InFlightLedger
 
@@ -23,10 +24,16 @@ class ConcurrencyDetector(msgspec.Struct, frozen=True):
         """See SaturationDetector."""
         return False
 
-    def saturation(self, candidates: Candidates, ledger: InFlightLedger, now: float) -> float:  # noqa: ARG002  one signature for all
+    def of_stages(self, candidates: Candidates, ledger: InFlightLedger, now: float) -> StageSaturation:  # noqa: ARG002  one signature for all
+        """See SaturationDetector."""
+        return by_stage(candidates, lambda chosen: self._full(chosen, ledger))
+
+    def saturation(self, candidates: Candidates, ledger: InFlightLedger, now: float) -> float:
+        """See SaturationDetector."""
+        return self.of_stages(candidates, ledger, now).effective
+
+    def _full(self, candidates: Candidates, ledger: InFlightLedger) -> float:
         """Equal limits for all endpoints make the ratio of sums the mean of ratios."""
-        if not len(candidates):
-            return 1.0
         limits, slots = self.limits, candidates.slots
         ratios = ledger.requests[slots] / limits.max_concurrency
         if limits.concurrency_mode != "requests":

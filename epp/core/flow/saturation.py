@@ -8,6 +8,7 @@ utilization-detector: mean over the candidates of max(queue / 5, kv usage / 0.8)
 - An endpoint with stale metrics, or with metrics that are no numbers, is judged by our own books, in-flight / 100, and
   not as full: healthy pools with slow metrics must not refuse.
 
+Prefill and decode endpoints are judged apart, see epp.core.flow.stages.
 Source: utilization-detector of the reference (v1.5); 100 is the default of its concurrency-detector.
 """
 
@@ -21,6 +22,7 @@ from epp.core.config.parameters import UtilizationDetectorParameters
 from epp.core.domain.errors import DroppedReason, ResourceExhausted
 from epp.core.domain.request import InferenceRequest
 from epp.core.flow.concurrency import ConcurrencyDetector
+from epp.core.flow.stages import StageSaturation, by_stage
 from epp.core.scheduling.cycle import MOST_TOKENS, Candidates
 from epp.core.state.columns import FloatColumn
 from epp.core.state.ledger import InFlightLedger
@@ -37,8 +39,12 @@ class SaturationDetector(Protocol):
         """Whether scraped values are part of it: then a change takes a scrape to show."""
         ...
 
+    def of_stages(self, candidates: Candidates, ledger: InFlightLedger, now: float) -> StageSaturation:
+        """Of prefill and decode endpoints apart."""
+        ...
+
     def saturation(self, candidates: Candidates, ledger: InFlightLedger, now: float) -> float:
-        """0.0 is idle, 1.0 and more is full; an empty choice is full."""
+        """Of the fuller stage: 0.0 is idle, 1.0 and more is full; an empty choice is full."""
         ...
 
 
@@ -52,10 +58,15 @@ class UtilizationDetector(msgspec.Struct, frozen=True):
         """See SaturationDetector."""
         return True
 
+    def of_stages(self, candidates: Candidates, ledger: InFlightLedger, now: float) -> StageSaturation:
+        """See SaturationDetector."""
+        return by_stage(candidates, lambda chosen: self._full(chosen, ledger, now))
+
     def saturation(self, candidates: Candidates, ledger: InFlightLedger, now: float) -> float:
         """See SaturationDetector."""
-        if not len(candidates):
-            return 1.0
+        return self.of_stages(candidates, ledger, now).effective
+
+    def _full(self, candidates: Candidates, ledger: InFlightLedger, now: float) -> float:
         snapshot, slots = candidates.snapshot, candidates.slots
         load = snapshot.load
         waiting, used = load.waiting[slots], load.kv_usage[slots]

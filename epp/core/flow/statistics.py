@@ -7,6 +7,7 @@ import msgspec
 from epp.core.flow.band import Band, BandLimits, Flow
 from epp.core.flow.events import FlowOutcome
 from epp.core.flow.item import FlowKey
+from epp.core.flow.stages import StageSaturation
 
 Models = tuple[str, str]
 """model and target model"""
@@ -67,7 +68,7 @@ class FlowReading(msgspec.Struct, frozen=True):
     """of all bands together"""
     requests: int
     body_bytes: int
-    saturation: float
+    saturation: StageSaturation
     evictable: int
     """dispatched requests that could be broken off"""
     unconfirmed_evictions: int

@@ -179,8 +179,10 @@ class Conversation:
         decision = self._decision
         if decision is None or not decision.response_markers:
             return ()
+        if not served or served == decision.destination:
+            return decision.response_headers(decision.endpoint)
         for endpoint in decision.endpoints:
-            if not served or endpoint.destination == served:
+            if endpoint.destination == served:
                 return decision.response_headers(endpoint)
         return ()
 

@@ -19,8 +19,13 @@ CONTROL_HEADERS = (
     *FAIRNESS_ID,
     "x-gateway-model-name-rewrite",
     "x-llm-d-model-name-rewrite",
+    "x-prefiller-host-port",
+    "x-prefiller-url",
+    "x-encoder-hosts-ports",
+    "x-data-parallel-host-port",
+    "x-kv-cache-source-host-port",
 )
-"""ours, not the model server's: removed when a client sent them"""
+"""ours or the picker's word to the sidecar: removed when a client sent them, because a sidecar calls whom they name"""
 _CONTROL_SET = frozenset(CONTROL_HEADERS)
 
 

@@ -90,7 +90,11 @@ class _Side:
             headers.append((REQUEST_ID, decision.request.request_id))
         if content_length is not None:
             headers.append(("content-length", str(content_length)))
-        mutation = Mutation(tuple(headers), control_headers_in(self._headers.headers), clear_route_cache=True)
+        removed = control_headers_in(self._headers.headers)
+        if decision.request_headers:
+            headers += decision.request_headers
+            removed = tuple(name for name in removed if all(name != ours for ours, _ in decision.request_headers))
+        mutation = Mutation(tuple(headers), removed, clear_route_cache=True)
         return SendRouting(phase, decision.destinations, mutation, body)
 
     def _check_size(self, size: int) -> None:

@@ -21,6 +21,7 @@ from epp.core.flow.eviction import InFlightEvictor
 from epp.core.flow.item import FlowItem
 from epp.core.flow.saturation import SaturationDetector
 from epp.core.flow.served_tokens import ServedTokens
+from epp.core.flow.stages import StageSaturation
 from epp.core.flow.statistics import FlowReading
 from epp.core.flow.ticket import BreakOff, QueueTicket
 from epp.core.routing.router import Router
@@ -159,7 +160,10 @@ class QueueingRouter:
 
     def saturation(self) -> float:
         """Of the whole pool, now."""
-        return self._detector.saturation(Candidates(self._roster.current), self._roster.ledger, self._clock())
+        return self._stages().effective
+
+    def _stages(self) -> StageSaturation:
+        return self._detector.of_stages(Candidates(self._roster.current), self._roster.ledger, self._clock())
 
     def read(self) -> FlowReading:
         """What waits and runs now, for metrics."""
@@ -169,7 +173,7 @@ class QueueingRouter:
             limits=self._controller.limits,
             requests=len(self._controller),
             body_bytes=self._controller.body_bytes,
-            saturation=self.saturation(),
+            saturation=self._stages(),
             evictable=0 if evictor is None else len(evictor),
             unconfirmed_evictions=0 if evictor is None else evictor.unconfirmed,
             attained_service=self._served.attained(self._clock()),

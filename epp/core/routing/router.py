@@ -60,11 +60,13 @@ class Router:
         """The response headers are here; Envoy says that `destination` served, empty if it does not say.
 
         If that is not the picked endpoint, the reservation moves there, unless it is not of the pool, and the picked
-        one is held to be unreachable.
+        one is held to be unreachable. Further stages are over by then, and their places are given back.
         """
+        for pick in decision.further:
+            self._roster.ledger.release(pick.reservation)
         if not destination:
             return
-        if destination == decision.endpoint.destination:
+        if destination == decision.destination:
             self._roster.cooldowns.succeeded(decision.endpoint.key, self._clock())
             return
         snapshot = self._roster.current
@@ -76,6 +78,8 @@ class Router:
 
     def release(self, decision: Decision) -> bool:
         """The request is over; False when it was released before."""
+        for pick in decision.further:
+            self._roster.ledger.release(pick.reservation)
         return self._roster.ledger.release(decision.reservation)
 
     def finished(self, decision: Decision, report: RequestReport) -> None:
@@ -111,9 +115,15 @@ class Router:
         return candidates
 
     def _without_cooling(self, candidates: Candidates, now: float) -> Candidates:
-        """Leaves out endpoints that could not be reached lately, unless that would leave nobody."""
+        """Leaves out endpoints that could not be reached lately, unless that would leave nobody for a stage."""
         cooling = self._roster.cooldowns.cooling(now)
         if not cooling:
             return candidates
         warm = np.array([endpoint.key not in cooling for endpoint in candidates.endpoints])
+        members = candidates.snapshot.stage_members
+        if members is not None:
+            for stage in (members.encode, members.prefill, members.decode):
+                able = stage[candidates.positions]
+                if not (able & warm).any():
+                    warm |= able
         return candidates.keep(warm) if warm.any() else candidates

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from epp.core.config.settings import PickerConfig, ProfileSettings
+from epp.core.config.settings import PickerConfig, PluginSettings, ProfileSettings
 from epp.core.scheduling.catalogue import BUILDERS, Plugin
-from epp.core.scheduling.plugins import Filter, Picker, Producer, ProfileHandler, Scorer
+from epp.core.scheduling.plugins import Decider, Filter, Picker, Producer, ProfileHandler, Scorer
 from epp.core.scheduling.profile import NamedFilter, Profile, WeightedScorer
 from epp.core.scheduling.scheduler import NOTHING_MADE, MadePlugin, NamedProducer, Policy
 from epp.core.scheduling.session_token import NO_KEY, SessionKey
@@ -75,14 +75,26 @@ class Instances:
             return plugin
         raise TypeError(f"plugin {name!r} is no profile handler")
 
+    def decider(self, name: str) -> Decider:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, Decider):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no decider")
+
+    def _make(self, settings: PluginSettings) -> Plugin:
+        return BUILDERS[settings.type](settings, self._session_key, self.decider)
+
     def _get(self, name: str) -> Plugin:
         if name not in self.made:
             settings = msgspec.structs.replace(self._config.plugin(name), line=None)
             former = self._former.get(name)
-            if former is not None and former.settings == settings:
+            # A profile handler remembers nothing, and holds deciders that may have changed.
+            is_same = former is not None and former.settings == settings
+            if former is not None and is_same and not isinstance(former.plugin, ProfileHandler):
                 self.made[name] = former
             else:
-                self.made[name] = MadePlugin(settings, BUILDERS[settings.type](settings, self._session_key))
+                self.made[name] = MadePlugin(settings, self._make(settings))
         plugin: Plugin = self.made[name].plugin
         return plugin
 

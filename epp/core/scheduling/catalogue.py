@@ -31,8 +31,9 @@ from epp.core.scheduling.pickers.max_score import MaxScorePicker
 from epp.core.scheduling.pickers.parameters import PickerParameters
 from epp.core.scheduling.pickers.random import RandomPicker
 from epp.core.scheduling.pickers.weighted_random import WeightedRandomPicker
-from epp.core.scheduling.plugins import Filter, Picker, Producer, ProfileHandler, Scorer
+from epp.core.scheduling.plugins import Decider, Filter, Picker, Producer, ProfileHandler, Scorer
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, ApproxPrefixCacheProducer
+from epp.core.scheduling.producers.p2p_source import P2pSourceParameters, P2pSourceProducer
 from epp.core.scheduling.profiles.header_profile import HeaderProfileHandler, HeaderProfileParameters
 from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
 from epp.core.scheduling.scorers.active_request import ActiveRequestParameters, ActiveRequestScorer
@@ -52,6 +53,7 @@ from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
 from epp.core.scheduling.scorers.token_load import TokenLoadParameters, TokenLoadScorer
 from epp.core.scheduling.session_bonds import SessionAffinityParameters
 from epp.core.scheduling.session_token import NO_KEY, SessionKey
+from epp.core.scheduling.stage_catalogue import STAGE_TYPES, DeciderByName, any_prefix_matches, no_decider
 
 P = TypeVar("P", bound=msgspec.Struct)
 
@@ -65,7 +67,7 @@ class InFlightLoadConsumer(Protocol):
         ...
 
 
-Plugin = Filter | Scorer | Picker | Producer | ProfileHandler
+Plugin = Filter | Scorer | Picker | Producer | ProfileHandler | Decider
 
 _FILTER, _SCORER, _PICKER = PluginKind.FILTER, PluginKind.SCORER, PluginKind.PICKER
 _PREFIX_PRODUCER = "approx-prefix-cache-producer"
@@ -74,7 +76,9 @@ _PREFIX_PRODUCER = "approx-prefix-cache-producer"
 class Build(Protocol):
     """Makes an instance of a plugin type."""
 
-    def __call__(self, settings: PluginSettings, session_key: SessionKey = NO_KEY) -> Plugin:
+    def __call__(
+        self, settings: PluginSettings, session_key: SessionKey = NO_KEY, decider: DeciderByName = no_decider
+    ) -> Plugin:
         """Raises TypeError for settings of another type; `session_key`: see session_token."""
         ...
 
@@ -97,7 +101,11 @@ def built_in(
 ) -> BuiltIn:
     """An entry of BUILT_INS; `make` takes the instance's name and parameters, `more` are fields of PluginType."""
 
-    def build(settings: PluginSettings, session_key: SessionKey = NO_KEY) -> Plugin:  # noqa: ARG001  only sessions need it
+    def build(
+        settings: PluginSettings,
+        session_key: SessionKey = NO_KEY,  # noqa: ARG001  only sessions need it
+        decider: DeciderByName = no_decider,  # noqa: ARG001  only profile handlers need it
+    ) -> Plugin:
         return make(settings.name, parameters_as(parameters, settings))
 
     all_kinds = frozenset(kinds if isinstance(kinds, tuple) else (kinds,))
@@ -109,7 +117,11 @@ def session_affinity(
 ) -> BuiltIn:
     """An entry of BUILT_INS for a type that makes session tokens; `make` takes the key too."""
 
-    def build(settings: PluginSettings, session_key: SessionKey = NO_KEY) -> Plugin:
+    def build(
+        settings: PluginSettings,
+        session_key: SessionKey = NO_KEY,
+        decider: DeciderByName = no_decider,  # noqa: ARG001  only profile handlers need it
+    ) -> Plugin:
         return make(parameters_as(SessionAffinityParameters, settings), session_key)
 
     plugin_type = PluginType(
@@ -117,10 +129,7 @@ def session_affinity(
         frozenset((kind,)),
         SessionAffinityParameters,
         stability=Stability.ALPHA,
-        inert_fields={
-            "evictionSweepSeconds": "expired sessions are dropped whenever one is bound",
-            "profileName": "one profile runs per request, and its pick is what a session is bound to",
-        },
+        inert_fields={"evictionSweepSeconds": "expired sessions are dropped whenever one is bound"},
     )
     return BuiltIn(plugin_type, build)
 
@@ -275,6 +284,16 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         stability=Stability.ALPHA,
     ),
     built_in(_PREFIX_PRODUCER, PluginKind.PRODUCER, ApproxPrefixCacheParameters, ApproxPrefixCacheProducer),
+    built_in(
+        "p2p-source-producer",
+        PluginKind.PRODUCER,
+        P2pSourceParameters,
+        P2pSourceProducer,
+        needs=any_prefix_matches,
+        runs_unasked=True,
+        stability=Stability.ALPHA,
+    ),
+    *(BuiltIn(plugin_type, build) for plugin_type, build in STAGE_TYPES),
 )
 
 CATALOGUE = Catalogue((*(entry.type for entry in BUILT_INS), *SETTINGS_TYPES))

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from epp.core.domain.decision import ScoreCard
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.request import InferenceRequest
 from epp.core.state.columns import FloatColumn
@@ -48,10 +50,43 @@ class Candidates:
         return Candidates(self.snapshot, self.positions[chosen])
 
 
-class Cycle:
-    """What plugins see of one decision. `products` holds what producers made, by the producer's plugin name."""
+class ProfileResult(msgspec.Struct, frozen=True):
+    """What one profile came to: who was left by its filters, indices into these, best first, and the scores."""
 
-    __slots__ = ("ledger", "now", "products", "request", "rng", "snapshot")
+    left: Candidates
+    picked: list[int]
+    card: ScoreCard
+
+    @property
+    def position(self) -> int:
+        """Of the endpoint that was picked, in the snapshot."""
+        return int(self.left.positions[self.picked[0]])
+
+    @property
+    def slot(self) -> int:
+        """Of the endpoint that was picked."""
+        return int(self.left.slots[self.picked[0]])
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint that was picked."""
+        return self.left.endpoint(self.picked[0])
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The picked one first, then the fallbacks."""
+        return tuple([self.left.endpoint(index) for index in self.picked])
+
+
+class Cycle:
+    """What plugins see of one decision.
+
+    `products` holds what producers made, by the producer's plugin name; `results` what each profile came to that has
+    run, None where it left nobody. `profile` is the profile whose candidates are being judged, or whose pick is being
+    told; `primary`, known when picks are told, is the one whose endpoint answers the request.
+    """
+
+    __slots__ = ("ledger", "now", "primary", "products", "profile", "request", "results", "rng", "snapshot")
 
     def __init__(
         self, request: InferenceRequest, snapshot: PoolSnapshot, ledger: InFlightLedger, now: float, rng: Random
@@ -62,6 +97,9 @@ class Cycle:
         self.now = now
         self.rng = rng
         self.products: dict[str, Any] = {}
+        self.results: dict[str, ProfileResult | None] = {}
+        self.profile = ""
+        self.primary = ""
 
     def is_stale(self, candidates: Candidates) -> NDArray[np.bool_]:
         """Which candidates have not been scraped for longer than the snapshot's limit."""

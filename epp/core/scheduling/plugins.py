@@ -1,10 +1,14 @@
 """The extension points of a scheduling profile. A plugin is any object with the method of its kind."""
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
-from epp.core.domain.decision import Reservation
+import msgspec
+
+from epp.core.domain.decision import Disaggregation, Reservation, Stage
 from epp.core.domain.endpoint import Endpoint
-from epp.core.scheduling.cycle import Candidates, Cycle
+from epp.core.domain.errors import ResourceExhausted
+from epp.core.scheduling.cycle import Candidates, Cycle, ProfileResult
 from epp.core.state.columns import FloatColumn
 
 
@@ -49,7 +53,7 @@ class Learner(Protocol):
     """Learns from decisions. Runs after the reply was written, so it costs the request nothing."""
 
     def learn(self, cycle: Cycle, reservation: Reservation) -> None:
-        """The request of `cycle` went to the slot of `reservation`."""
+        """The prompt of `cycle` is computed at the slot of `reservation`; with a prefill stage, there as well."""
 
 
 @runtime_checkable
@@ -60,7 +64,7 @@ class PickObserver(Protocol):
     """
 
     def picked(self, cycle: Cycle, reservation: Reservation) -> None:
-        """The request of `cycle` goes to the slot of `reservation`."""
+        """`cycle.profile` picked the slot of `reservation`; the primary profile is told last."""
         ...
 
 
@@ -83,9 +87,69 @@ class ResponseMarker(Protocol):
 
 
 @runtime_checkable
-class ProfileHandler(Protocol):
-    """Says which profiles run for a request."""
+class ProfileMarker(ResponseMarker, Protocol):
+    """A ResponseMarker that may be about another endpoint than the one that answers."""
 
-    def profiles(self, cycle: Cycle, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Names of the profiles to run, the primary one first."""
+    @property
+    def profile_name(self) -> str:
+        """Its header is made of the pick of this profile; empty: of the endpoint that served."""
+        ...
+
+
+@runtime_checkable
+class RequestMarker(Protocol):
+    """Puts headers on the request for the model server."""
+
+    def request_headers(self, cycle: Cycle) -> tuple[tuple[str, str], ...]:
+        """Names in lower case and values; every pick is in `cycle.results`."""
+        ...
+
+
+class FurtherStage(msgspec.Struct, frozen=True):
+    """A stage that runs on the pick of `profile`."""
+
+    stage: Stage
+    profile: str
+
+
+class Conclusion(msgspec.Struct, frozen=True):
+    """What comes of the profiles that have run."""
+
+    primary: str
+    """the profile whose pick answers the request"""
+    stages: tuple[FurtherStage, ...] = ()
+    request_headers: tuple[tuple[str, str], ...] = ()
+    """headers for the model server, names in lower case"""
+    disaggregation: Disaggregation | None = None
+    destination: str = ""
+    """replaces the address of the picked endpoint, and there are no fallbacks"""
+
+
+ProfileResults = Mapping[str, ProfileResult | None]
+"""by name, in the order in which they ran; None: the filters left nobody"""
+
+
+@runtime_checkable
+class ProfileHandler(Protocol):
+    """Says which profiles run for a request, one after the other, and what comes of them."""
+
+    def next_profile(self, cycle: Cycle, names: tuple[str, ...], results: ProfileResults) -> str | None:
+        """One of `names` that is not among `results`; None when no more is needed. May raise a Refusal."""
+        ...
+
+    def profile_failed(self, cycle: Cycle, name: str, refusal: ResourceExhausted) -> None:
+        """The profile left nobody: raises what the client gets, or returns, and the request goes on without it."""
+        ...
+
+    def conclude(self, cycle: Cycle, results: ProfileResults) -> Conclusion:
+        """Asked once, after the last profile; the primary one must have a result."""
+        ...
+
+
+@runtime_checkable
+class Decider(Protocol):
+    """Decides for a profile handler whether a further stage is worth it."""
+
+    def wants_stage(self, cycle: Cycle, decode: ProfileResult) -> bool:
+        """`decode` is the pick that would do everything itself otherwise."""
         ...

@@ -5,7 +5,7 @@ import numpy as np
 
 from epp.core.domain.decision import ScoreCard, ScorerColumn
 from epp.core.domain.errors import DroppedReason, ResourceExhausted
-from epp.core.scheduling.cycle import Candidates, Cycle
+from epp.core.scheduling.cycle import Candidates, Cycle, ProfileResult
 from epp.core.scheduling.plugins import Filter, Picker, Scorer
 
 
@@ -35,8 +35,8 @@ class Profile(msgspec.Struct, frozen=True):
     scorers: tuple[WeightedScorer, ...]
     picker: Picker
 
-    def run(self, cycle: Cycle, candidates: Candidates) -> tuple[Candidates, list[int], ScoreCard]:
-        """What was left of the candidates, the picked indices, and the scores.
+    def run(self, cycle: Cycle, candidates: Candidates) -> ProfileResult:
+        """Filters, scores and picks.
 
         Raises ResourceExhausted when the filters leave nobody (the reference's status).
         """
@@ -56,4 +56,4 @@ class Profile(msgspec.Struct, frozen=True):
             totals += scorer.weight * scores
             columns.append(ScorerColumn(scorer.name, scorer.weight, scores))
         picked = self.picker.pick(cycle, candidates, totals)
-        return candidates, picked, ScoreCard(self.name, candidates.endpoints, tuple(columns), totals)
+        return ProfileResult(candidates, picked, ScoreCard(self.name, candidates.endpoints, tuple(columns), totals))

@@ -1,6 +1,6 @@
 """The scheduler: candidates in, decision out. It picks and reserves in one step, with nothing awaited between."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 from typing import Any
@@ -8,21 +8,28 @@ from typing import Any
 import msgspec
 
 from epp.core.config.settings import PluginSettings
-from epp.core.domain.decision import Decision
+from epp.core.domain.decision import Decision, Reservation, Stage, StagePick
+from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.errors import ResourceExhausted
 from epp.core.domain.ports import Clock
 from epp.core.domain.request import NO_HEADERS, NO_PROMPT, InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
+    Conclusion,
     Learner,
     PickObserver,
     Producer,
     ProfileHandler,
+    ProfileMarker,
+    RequestMarker,
     ResponseMarker,
     SlotMemory,
 )
 from epp.core.scheduling.profile import Profile
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
+
+Marker = Callable[[Endpoint], tuple[str, str] | None]
 
 
 class NamedProducer(msgspec.Struct, frozen=True):
@@ -68,6 +75,10 @@ class Policy(msgspec.Struct, frozen=True):
         return tuple({id(plugin): plugin for plugin in everyone}.values())
 
 
+def _about(endpoint: Endpoint, marker: ResponseMarker) -> Marker:
+    return lambda _served: marker.response_header(endpoint)
+
+
 class Scheduler:
     """One per process; `policy` may be swapped between two requests."""
 
@@ -86,7 +97,11 @@ class Scheduler:
         plugins = policy.plugins
         self._observers = tuple(plugin for plugin in plugins if isinstance(plugin, PickObserver))
         self._memories = tuple(plugin for plugin in plugins if isinstance(plugin, SlotMemory))
-        self._markers = tuple(plugin.response_header for plugin in plugins if isinstance(plugin, ResponseMarker))
+        self._request_markers = tuple(plugin for plugin in plugins if isinstance(plugin, RequestMarker))
+        markers = [plugin for plugin in plugins if isinstance(plugin, ResponseMarker)]
+        bound = [marker for marker in markers if isinstance(marker, ProfileMarker) and marker.profile_name]
+        self._markers = tuple(marker.response_header for marker in markers if marker not in bound)
+        self._bound_markers = tuple(bound)
 
     def schedule(
         self, request: InferenceRequest, snapshot: PoolSnapshot, candidates: Candidates, now: float
@@ -95,22 +110,85 @@ class Scheduler:
         cycle = Cycle(request, snapshot, self._ledger, now, self._rng)
         for named in self._policy.producers:
             cycle.products[named.name] = named.plugin.produce(cycle, candidates)
-        primary = self._profiles[self._policy.handler.profiles(cycle, self._names)[0]]
-        left, picked, card = primary.run(cycle, candidates)
-        endpoints = tuple(left.endpoint(index) for index in picked)
-        reservation = self._ledger.reserve(int(left.slots[picked[0]]), request.prompt.token_count)
-        for observer in self._observers:
-            observer.picked(cycle, reservation)
+        conclusion = self._run_profiles(cycle, candidates)
+        primary = cycle.results[conclusion.primary]
+        if primary is None:
+            raise RuntimeError(f"the profile {conclusion.primary!r} is to answer and has no result")
+        endpoints = (primary.endpoint,) if conclusion.destination else primary.endpoints
+        reservation = self._ledger.reserve(primary.slot, request.prompt.token_count)
+        further = self._reserve_stages(cycle, conclusion) if conclusion.stages else ()
+        try:
+            self._tell_picks(cycle, conclusion, reservation, further)
+            headers = conclusion.request_headers
+            for marker in self._request_markers:
+                headers += marker.request_headers(cycle)
+        except BaseException:  # a plugin's fault must not leave places taken
+            for taken in (reservation, *(pick.reservation for pick in further)):
+                self._ledger.release(taken)
+            raise
+        lessons = [partial(learner.learn, cycle, reservation) for learner in self._learners]
+        for pick in further:
+            if pick.stage is Stage.PREFILL:
+                lessons += [partial(learner.learn, cycle, pick.reservation) for learner in self._learners]
         return Decision(
             request=msgspec.structs.replace(request, prompt=NO_PROMPT, headers=NO_HEADERS),
             endpoints=endpoints,
-            destinations=",".join([endpoint.destination for endpoint in endpoints]),
+            destinations=conclusion.destination or ",".join([endpoint.destination for endpoint in endpoints]),
             reservation=reservation,
-            card=card,
+            card=primary.card,
             scheduler_s=self._clock() - now,
-            lessons=tuple(partial(learner.learn, cycle, reservation) for learner in self._learners),
-            response_markers=self._markers,
+            lessons=tuple(lessons),
+            response_markers=self._response_markers(conclusion, further) if self._bound_markers else self._markers,
+            further=further,
+            request_headers=headers,
+            disaggregation=conclusion.disaggregation,
         )
+
+    def _run_profiles(self, cycle: Cycle, candidates: Candidates) -> Conclusion:
+        handler, names, results = self._policy.handler, self._names, cycle.results
+        while (name := handler.next_profile(cycle, names, results)) is not None:
+            cycle.profile = name
+            try:
+                results[name] = self._profiles[name].run(cycle, candidates)
+            except ResourceExhausted as refusal:
+                handler.profile_failed(cycle, name, refusal)
+                results[name] = None
+        return handler.conclude(cycle, results)
+
+    def _reserve_stages(self, cycle: Cycle, conclusion: Conclusion) -> tuple[StagePick, ...]:
+        """Books the first endpoint of every further stage; only prefill computes the prompt."""
+        picks = []
+        for further in conclusion.stages:
+            result = cycle.results[further.profile]
+            if result is not None:
+                tokens = cycle.request.prompt.token_count if further.stage is Stage.PREFILL else 0
+                reservation = self._ledger.reserve(result.slot, tokens, is_further=True)
+                picks.append(StagePick(further.stage, result.endpoints, reservation, result.card))
+        return tuple(picks)
+
+    def _tell_picks(
+        self, cycle: Cycle, conclusion: Conclusion, reservation: Reservation, further: tuple[StagePick, ...]
+    ) -> None:
+        cycle.primary = conclusion.primary
+        for pick in further:
+            cycle.profile = pick.card.profile
+            for observer in self._observers:
+                observer.picked(cycle, pick.reservation)
+        cycle.profile = conclusion.primary
+        for observer in self._observers:
+            observer.picked(cycle, reservation)
+
+    def _response_markers(self, conclusion: Conclusion, further: tuple[StagePick, ...]) -> tuple[Marker, ...]:
+        """With those whose profile ran; a marker of a further stage is asked for that stage's endpoint."""
+        picks = {pick.card.profile: pick.endpoints[0] for pick in further}
+        markers: list[Marker] = list(self._markers)
+        for bound in self._bound_markers:
+            endpoint = picks.get(bound.profile_name)
+            if endpoint is not None:
+                markers.append(_about(endpoint, bound))
+            elif bound.profile_name == conclusion.primary:
+                markers.append(bound.response_header)
+        return tuple(markers)
 
     def forget_slot(self, slot: int) -> None:
         """The slot has a new owner."""

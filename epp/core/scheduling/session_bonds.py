@@ -54,6 +54,7 @@ class SessionAffinityParameters(Section, frozen=True):
     encoded_endpoint_header_config: EncodedEndpointHeader = EncodedEndpointHeader()
     session_id_config: SessionIdConfig = SessionIdConfig()
     profile_name: str = ""
+    """bind the session to the pick of this profile; empty: to the endpoint that answers"""
 
 
 class SessionBond(Protocol):
@@ -102,7 +103,8 @@ class _Binding(msgspec.Struct, frozen=True):
 class SessionIdBond:
     """session_id. Time is that of the cycles, monotonic seconds."""
 
-    def __init__(self, config: SessionIdConfig, most_sessions: int = MOST_SESSIONS) -> None:
+    def __init__(self, config: SessionIdConfig, most_sessions: int = MOST_SESSIONS, *, profile: str = "") -> None:
+        self._profile = profile
         self._headers = tuple(source.header.lower() for source in config.sources)
         self._ttl_s = config.eviction_ttl_seconds
         self._most = most_sessions
@@ -122,7 +124,7 @@ class SessionIdBond:
 
     def picked(self, cycle: Cycle, reservation: Reservation) -> None:
         """Binds the session, for the full time again."""
-        session = self._session(cycle)
+        session = self._session(cycle) if cycle.profile == (self._profile or cycle.primary) else None
         if session is None:
             return
         bindings = self._bindings
@@ -147,5 +149,5 @@ class SessionIdBond:
 def bond_of(parameters: SessionAffinityParameters, key: SessionKey) -> SessionBond:
     """The strategy that `parameters` name."""
     if parameters.strategy == "session_id":
-        return SessionIdBond(parameters.session_id_config)
+        return SessionIdBond(parameters.session_id_config, profile=parameters.profile_name)
     return TokenBond(parameters.encoded_endpoint_header_config, key)

@@ -28,12 +28,18 @@ class InFlightLedger:
         self.sent_tokens: Count = np.zeros(slots, dtype=np.int64)
         self._generations: list[int] = [0] * slots
         self._open: dict[int, Reservation] = {}
+        self._open_further = 0
         self._serial = 0
 
     @property
     def open_count(self) -> int:
         """Reservations that have not been released."""
         return len(self._open)
+
+    @property
+    def open_further_count(self) -> int:
+        """How many of them are for a further stage of a request that has a place elsewhere as well."""
+        return self._open_further
 
     def reserve_slots(self, slots: int) -> None:
         """Makes room for slots 0..slots-1."""
@@ -73,11 +79,12 @@ class InFlightLedger:
         self.sent[slot] = self.sent_tokens[slot] = 0
         return self._generations[slot]
 
-    def reserve(self, slot: int, tokens: int) -> Reservation:
-        """Takes a place for one request of `tokens` prompt tokens."""
+    def reserve(self, slot: int, tokens: int, *, is_further: bool = False) -> Reservation:
+        """Takes a place for one request of `tokens` prompt tokens, or for a further stage of one."""
         self._serial += 1
-        reservation = Reservation(slot, self._generations[slot], self._serial, tokens)
+        reservation = Reservation(slot, self._generations[slot], self._serial, tokens, is_further)
         self._open[reservation.serial] = reservation
+        self._open_further += is_further
         self._add(slot, tokens)
         return reservation
 
@@ -87,7 +94,7 @@ class InFlightLedger:
         if held is None or held.slot == slot:
             return
         self._subtract(held)
-        self._open[held.serial] = Reservation(slot, self._generations[slot], held.serial, held.tokens)
+        self._open[held.serial] = Reservation(slot, self._generations[slot], held.serial, held.tokens, held.is_further)
         self._add(slot, held.tokens)
 
     def release(self, reservation: Reservation) -> bool:
@@ -96,6 +103,7 @@ class InFlightLedger:
         if held is None:
             return False
         self._subtract(held)
+        self._open_further -= held.is_further
         return True
 
     def _add(self, slot: int, tokens: int) -> None:

@@ -1,6 +1,6 @@
 """The pool snapshot: who may be picked now. Immutable; background work builds the next one and swaps the reference."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -10,7 +10,28 @@ from numpy.typing import NDArray
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
+from epp.core.domain.roles import DECODE_ROLES, ENCODE_ROLES, PREFILL_ROLES, ROLE_LABEL
 from epp.core.state.columns import LoadColumns
+
+
+class StageMembers(msgspec.Struct, frozen=True):
+    """Who can do which stage, by position in the snapshot; each of shape (endpoints,)."""
+
+    encode: NDArray[np.bool_]
+    prefill: NDArray[np.bool_]
+    decode: NDArray[np.bool_]
+
+
+def stage_members(endpoints: Sequence[Endpoint]) -> StageMembers | None:
+    """By the endpoints' roles; None when nobody has one, and everybody decodes."""
+    if not any(ROLE_LABEL in endpoint.labels for endpoint in endpoints):
+        return None
+    roles = [endpoint.labels.get(ROLE_LABEL) for endpoint in endpoints]
+    return StageMembers(
+        encode=np.array([role in ENCODE_ROLES for role in roles]),
+        prefill=np.array([role in PREFILL_ROLES for role in roles]),
+        decode=np.array([role is None or role in DECODE_ROLES for role in roles]),
+    )
 
 
 class PoolSnapshot(msgspec.Struct, frozen=True):
@@ -30,6 +51,8 @@ class PoolSnapshot(msgspec.Struct, frozen=True):
     """positions by bare address"""
     metrics_stale_after_s: float = 2.0
     """a load column older than this counts as unknown"""
+    stage_members: StageMembers | None = None
+    """None: no endpoint has a role"""
 
 
 class SnapshotSource(Protocol):

@@ -40,10 +40,17 @@ class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
     container_statuses: list[ContainerStatus] = []
 
 
+class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
+    """What is read of `spec`."""
+
+    node_name: str = ""
+
+
 class Pod(msgspec.Struct, frozen=True):
     """The parts of a Pod that say where it serves."""
 
     metadata: Metadata
+    spec: PodSpec | None = None
     status: PodStatus | None = None
 
 
@@ -63,6 +70,8 @@ class PodObject(msgspec.Struct, frozen=True):
     active_ports: frozenset[int] | None
     """the target ports in use (annotation active-ports); None means all"""
     origin: Origin
+    node: str = ""
+    """name of the machine, empty before it has one"""
 
 
 def decode_pod(manifest: Manifest) -> PodObject:
@@ -83,6 +92,7 @@ def decode_pod(manifest: Manifest) -> PodObject:
         incarnation=f"{metadata.uid}/{restarts}",
         active_ports=_active_ports(manifest, metadata.annotations),
         origin=manifest.origin,
+        node=shape.spec.node_name if shape.spec else "",
     )
 
 

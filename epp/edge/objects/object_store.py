@@ -170,6 +170,7 @@ def _endpoints(members: list[PodObject], pool: InferencePool) -> tuple[tuple[End
                 port=port,
                 labels=pod.labels,
                 incarnation=pod.incarnation,
+                node=pod.node,
             )
             owner = owners.setdefault(endpoint.destination, pod.origin)
             if owner is pod.origin:

@@ -10,11 +10,19 @@ from operator import itemgetter
 
 import msgspec
 
-from epp.core.domain.decision import Decision, ScoreCard
+from epp.core.domain.decision import Decision, Disaggregation, ScoreCard, StagePick
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import Refusal
 from epp.core.domain.ports import RequestReport
 from epp.core.domain.request import InferenceRequest
+from epp.edge.observe.explained import (
+    ExplainedCandidate,
+    ExplainedDecision,
+    ExplainedEnd,
+    ExplainedEndpoint,
+    ExplainedRefusal,
+    ExplainedStage,
+)
 
 MOST_RECORDS = 1_000
 MOST_SCORES = 2_000_000
@@ -26,12 +34,15 @@ class _Record:
     __slots__ = (
         "body_bytes",
         "card",
+        "disaggregation",
         "endpoints",
         "fairness_id",
+        "further",
         "model",
         "priority",
         "refusal",
         "report",
+        "request_headers",
         "request_id",
         "scheduler_s",
         "serial",
@@ -52,74 +63,14 @@ class _Record:
         self.body_bytes = request.body_bytes if request else 0
         self.endpoints: tuple[Endpoint, ...] = ()
         self.card: ScoreCard | None = None
+        self.further: tuple[StagePick, ...] = ()
+        self.request_headers: tuple[tuple[str, str], ...] = ()
+        self.disaggregation: Disaggregation | None = None
         self.serial = 0
         self.tokens = 0
         self.scheduler_s: float | None = None
         self.refusal: tuple[str, str, str, str] | None = None
         self.report: RequestReport | None = None
-
-
-class ExplainedEndpoint(msgspec.Struct, frozen=True):
-    """An endpoint by name and address."""
-
-    name: str
-    destination: str
-
-
-class ExplainedCandidate(msgspec.Struct, frozen=True):
-    """What the scorers said of one candidate: each score 0..1 before its weight, and the weighted sum."""
-
-    name: str
-    destination: str
-    total: float
-    scores: dict[str, float]
-
-
-class ExplainedRefusal(msgspec.Struct, frozen=True):
-    """Why there was no endpoint."""
-
-    code: str
-    message: str
-    hint: str
-    reason: str
-
-
-class ExplainedEnd(msgspec.Struct, frozen=True):
-    """How the request ended; see RequestReport."""
-
-    outcome: str
-    status: int
-    served: str
-    duration_s: float
-    first_token_s: float | None
-    response_bytes: int | None
-
-
-class ExplainedDecision(msgspec.Struct, frozen=True):
-    """One record, for people to read."""
-
-    when: str
-    """ISO 8601, UTC"""
-    request_id: str
-    model: str
-    target_model: str
-    priority: int
-    fairness_id: str
-    streaming: bool
-    body_bytes: int
-    prompt_tokens: int
-    """as the picker estimated them"""
-    scheduler_s: float | None
-    picked: ExplainedEndpoint | None
-    fallbacks: list[ExplainedEndpoint]
-    profile: str
-    weights: dict[str, float]
-    candidates: list[ExplainedCandidate]
-    """best first"""
-    candidates_left_off: int
-    refusal: ExplainedRefusal | None
-    end: ExplainedEnd | None
-    """None while the request is under way"""
 
 
 class DecisionLog:
@@ -147,6 +98,9 @@ class DecisionLog:
         record = _Record(self._wall_clock(), decision.request)
         record.endpoints = decision.endpoints
         record.card = decision.card
+        record.further = decision.further
+        record.request_headers = decision.request_headers
+        record.disaggregation = decision.disaggregation
         record.serial = decision.reservation.serial
         record.tokens = decision.reservation.tokens
         record.scheduler_s = decision.scheduler_s
@@ -199,12 +153,18 @@ class DecisionLog:
 
 
 def _score_count(record: _Record) -> int:
-    card = record.card
-    return len(card.candidates) * (len(card.columns) + 1) if card else 0
+    count = _scores_on(record.card) if record.card else 0
+    for pick in record.further:
+        count += _scores_on(pick.card)
+    return count
+
+
+def _scores_on(card: ScoreCard) -> int:
+    return len(card.candidates) * (len(card.columns) + 1)
 
 
 def _explained(record: _Record) -> ExplainedDecision:
-    named = [ExplainedEndpoint(endpoint.name, endpoint.destination) for endpoint in record.endpoints]
+    named = _named(record.endpoints)
     card = record.card
     candidates = list(_explained_candidates(card)) if card else []
     return ExplainedDecision(
@@ -221,12 +181,43 @@ def _explained(record: _Record) -> ExplainedDecision:
         picked=named[0] if named else None,
         fallbacks=named[1:],
         profile=card.profile if card else "",
-        weights={column.plugin: column.weight for column in card.columns} if card else {},
+        weights=_weights(card) if card else {},
         candidates=candidates[:MOST_CANDIDATES_SHOWN],
         candidates_left_off=max(0, len(candidates) - MOST_CANDIDATES_SHOWN),
+        stages=[_explained_stage(pick) for pick in record.further],
+        disaggregation=_split(record.disaggregation),
+        request_headers=dict(record.request_headers),
         refusal=ExplainedRefusal(*map(_writable, record.refusal)) if record.refusal else None,
         end=_explained_end(record.report) if record.report else None,
     )
+
+
+def _explained_stage(pick: StagePick) -> ExplainedStage:
+    named, candidates = _named(pick.endpoints), list(_explained_candidates(pick.card))
+    return ExplainedStage(
+        stage=pick.stage.value,
+        picked=named[0],
+        fallbacks=named[1:],
+        profile=pick.card.profile,
+        weights=_weights(pick.card),
+        candidates=candidates[:MOST_CANDIDATES_SHOWN],
+        candidates_left_off=max(0, len(candidates) - MOST_CANDIDATES_SHOWN),
+    )
+
+
+def _split(disaggregation: Disaggregation | None) -> str:
+    if disaggregation is None:
+        return ""
+    failed = disaggregation.failed_stage
+    return f"{disaggregation.stages}, no endpoint for {failed}" if failed else disaggregation.stages
+
+
+def _named(endpoints: tuple[Endpoint, ...]) -> list[ExplainedEndpoint]:
+    return [ExplainedEndpoint(endpoint.name, endpoint.destination) for endpoint in endpoints]
+
+
+def _weights(card: ScoreCard) -> dict[str, float]:
+    return {column.plugin: column.weight for column in card.columns}
 
 
 def _explained_end(report: RequestReport) -> ExplainedEnd:

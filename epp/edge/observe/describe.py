@@ -79,7 +79,7 @@ SECTIONS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
             families.ENDPOINT_QUEUE,
         ),
     ),
-    ("Scheduling", "", (families.SCHEDULING, families.ATTEMPTS, families.INFO)),
+    ("Scheduling", "", (families.SCHEDULING, families.ATTEMPTS, families.DISAGGREGATION, families.INFO)),
     (
         "Flow control",
         "Only with the feature gate `flowControl`. Queues are read when the page is asked for.",
@@ -89,6 +89,7 @@ SECTIONS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
             flow_families.QUEUE_SIZE,
             flow_families.QUEUE_BYTES,
             flow_families.SATURATION,
+            flow_families.STAGE_SATURATION,
             flow_families.BAND_REQUESTS,
             flow_families.BAND_BYTES,
             flow_families.ALL_REQUESTS,

@@ -215,6 +215,13 @@ SERVED_NOT_PICKED = Family(
     "not follow the picker.",
     own=Exposed("epp_served_not_picked_total"),
 )
+DISAGGREGATION = Family(
+    "counter",
+    "Requests that a policy with stages routed, by the stages that run. failed_stage: one that was wanted and found "
+    "no endpoint, so that the request goes on without it.",
+    llm_d=Exposed("llm_d_epp_disagg_decision_total", (("decision", 0),)),
+    own=Exposed("epp_disagg_decisions_total", (("decision", 0), ("failed_stage", 1))),
+)
 BYPASSED = Family(
     "counter",
     "Responses from an endpoint to which the picker sent no such request.",

@@ -57,6 +57,10 @@ SATURATION = Family(
     "gauge",
     "How full the pool is, 1 and more is full.",
     gie=Exposed("inference_extension_flow_control_pool_saturation", (("inference_pool", 0),)),
+)
+STAGE_SATURATION = Family(
+    "gauge",
+    "The same by stage, where prefill and decode have endpoints of their own; `effective` is the fuller one.",
     llm_d=Exposed("llm_d_epp_flow_control_pool_saturation", (("inference_pool", 0), ("stage", 1))),
 )
 REQUESTS = _family(

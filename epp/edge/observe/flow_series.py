@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from epp.core.domain.request import InferenceRequest
 from epp.core.flow.events import FlowOutcome
+from epp.core.flow.stages import StageSaturation
 from epp.core.flow.statistics import FlowReading
 from epp.edge.observe import flow_families as families
 from epp.edge.observe.cells import Histogram
@@ -61,7 +62,8 @@ class FlowSeries:
             (families.CYCLE, [((), self._cycles)]),
             (families.QUEUE_SIZE, [(key, requests) for key, (requests, _) in queues]),
             (families.QUEUE_BYTES, [(key, body_bytes) for key, (_, body_bytes) in queues]),
-            (families.SATURATION, [((pool, "effective"), reading.saturation)]),
+            (families.SATURATION, [((pool,), reading.saturation.effective)]),
+            (families.STAGE_SATURATION, _stages(pool, reading.saturation)),
             (families.BAND_REQUESTS, [((p, pool), n / of.max_requests) for p, of, n, _ in shares if of.max_requests]),
             (families.BAND_BYTES, [((p, pool), size / of.max_bytes) for p, of, _, size in shares if of.max_bytes]),
             (families.ALL_REQUESTS, _share(pool, reading.requests, reading.limits.max_requests)),
@@ -103,6 +105,11 @@ class FlowSeries:
         index = sum(values) ** 2 / (len(values) * squares) if squares else 1.0
         tenants: list[Series] = [((self._tenants.value(name),), value) for name, value in attained.items()]
         return [(families.ATTAINED_SERVICE, tenants), (families.FAIRNESS_INDEX, [((), index)])]
+
+
+def _stages(pool: str, saturation: StageSaturation) -> list[Series]:
+    stages = {"prefill": saturation.prefill, "decode": saturation.decode, "effective": saturation.effective}
+    return [((pool, stage), value) for stage, value in stages.items() if value is not None]
 
 
 def _share(pool: str, held: int, limit: int) -> list[Series]:

@@ -64,6 +64,8 @@ class PoolReading(msgspec.Struct, frozen=True):
     stale: NDArray[np.bool_]
     cooling: NDArray[np.bool_]
     reservations_open: int
+    further_reservations_open: int
+    """those of them that belong to a further stage of a request"""
     """also those at endpoints that have left the pool"""
 
     @property
@@ -139,4 +141,5 @@ def read_pool(snapshot: PoolSnapshot, ledger: InFlightLedger, cooldowns: CoolDow
         stale=age_s > snapshot.metrics_stale_after_s,
         cooling=np.array([bool(cooling) and endpoint.key in cooling for endpoint in snapshot.endpoints], dtype=bool),
         reservations_open=ledger.open_count,
+        further_reservations_open=ledger.open_further_count,
     )

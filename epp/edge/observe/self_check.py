@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from epp.core.domain.decision import Stage
 from epp.edge.observe.logs import Logger
 from epp.edge.observe.pool_reading import PoolReading
 from epp.edge.observe.sink import RequestTotals
@@ -18,6 +19,8 @@ LASTING = 3
 WINDOW = 12
 """observations over which requests are counted"""
 MOST_NAMED = 5
+MOST_FURTHER = len(Stage)
+"""stages of one request beside the endpoint that answers"""
 
 
 class Observation(msgspec.Struct, frozen=True):
@@ -228,7 +231,7 @@ def _books(lasting: Sequence[Observation]) -> Iterable[Finding]:
     leaking = [
         observation
         for observation in lasting
-        if observation.streams_open is not None and observation.pool.reservations_open > observation.streams_open
+        if observation.streams_open is not None and _least_streams(observation.pool) > observation.streams_open
     ]
     if len(leaking) >= LASTING:
         yield Finding(
@@ -238,6 +241,12 @@ def _books(lasting: Sequence[Observation]) -> Iterable[Finding]:
             "in-flight books",
             "report this fault; a restart clears the books",
         )
+
+
+def _least_streams(pool: PoolReading) -> int:
+    """How many requests must be under way for these reservations: one place that answers, MOST_FURTHER others."""
+    further = pool.further_reservations_open
+    return max(pool.reservations_open - further, -(-further // MOST_FURTHER))
 
 
 def _named(names: Sequence[str]) -> str:

@@ -45,6 +45,8 @@ class PrometheusSink:
         self._scheduling = Histogram(families.SCHEDULER_S)
         self._open: dict[int, RequestSeries] = {}
         """sets of routed requests by serial of the reservation, so that a request ends in the set it began in"""
+        self._disaggregation: dict[tuple[str, str], int] = {}
+        """by stages and failed stage, a handful"""
         self._read = 0
         self._routed = 0
         self._finished = 0
@@ -74,6 +76,10 @@ class PrometheusSink:
         self._routed += 1
         self._scheduling.observe(decision.scheduler_s)
         self._attempts.succeeded(series.key[1], decision.endpoints[0])
+        stages = decision.disaggregation
+        if stages is not None:
+            key = (stages.stages, stages.failed_stage)
+            self._disaggregation[key] = self._disaggregation.get(key, 0) + 1
 
     def request_refused(self, request: InferenceRequest | None, refusal: Refusal) -> None:
         """Counts the error; without a request its labels are empty (MetricSink)."""
@@ -91,7 +97,7 @@ class PrometheusSink:
         self._finished += 1
         if report.served:
             self._served_reported += 1
-            self._served_not_picked += report.served != decision.endpoints[0].destination
+            self._served_not_picked += report.served != decision.destination
         if report.status:
             series.duration.observe(report.duration_s)
         if report.status >= 400:
@@ -152,6 +158,7 @@ class PrometheusSink:
             (families.ATTEMPTS, self._attempts.series),
             (families.REQUESTS_READ, lambda: [((), self._read)]),
             (families.SERVED_NOT_PICKED, lambda: [((), self._served_not_picked)]),
+            (families.DISAGGREGATION, lambda: tuple(self._disaggregation.items())),
             (families.BYPASSED, lambda: [((), self._bypassed)]),
             (families.SCRAPE_FAILURES, self._scrapes),
         ]

@@ -16,7 +16,9 @@ from epp.core.scheduling.catalogue import CATALOGUE
 from epp.core.scheduling.session_token import SessionKey
 
 PAGES = Path(__file__).parents[3] / "docs" / "policies"
-ELSEWHERE = frozenset((PluginKind.DATA_SOURCE, PluginKind.EXTRACTOR, PluginKind.DISCOVERY, PluginKind.PARSER))
+ELSEWHERE = frozenset(
+    (PluginKind.DATA_SOURCE, PluginKind.EXTRACTOR, PluginKind.DISCOVERY, PluginKind.PARSER, PluginKind.REQUEST_HEADERS)
+)
 """they say where data comes from, and are no policy"""
 TYPES = tuple(plugin for plugin in CATALOGUE.types if plugin.kinds - ELSEWHERE)
 EXAMPLE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)

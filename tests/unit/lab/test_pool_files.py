@@ -36,6 +36,11 @@ def loaded(directory: Path) -> ObjectState:
     return state
 
 
+def test_pods_have_the_roles_that_are_given(tmp_path: Path) -> None:
+    write_pool(tmp_path, PODS, ["prefill"])
+    assert [each.labels.get("llm-d.ai/role") for each in loaded(tmp_path).endpoints] == ["prefill", None]
+
+
 def test_the_picker_reads_pool_pods_and_objectives_without_complaint(tmp_path: Path) -> None:
     write_pool(tmp_path / "objects", PODS)
     state = loaded(tmp_path / "objects")

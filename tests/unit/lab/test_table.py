@@ -7,7 +7,7 @@ import shlex
 import msgspec
 from rich.console import Console
 
-from epp.edge.observe.decisions import ExplainedCandidate, ExplainedDecision, ExplainedEndpoint
+from epp.edge.observe.explained import ExplainedCandidate, ExplainedDecision, ExplainedEndpoint
 from epp.edge.observe.pool_reading import EndpointReading
 from epp.lab.plan import ADAPTERS
 from epp.lab.table import Tally, View, curl_line, render

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from epp.edge.observe.decisions import ExplainedDecision, ExplainedEndpoint, ExplainedRefusal
+from epp.edge.observe.explained import ExplainedDecision, ExplainedEndpoint, ExplainedRefusal
 from epp.lab.fake_vllm.journal import ServedRequest
 from epp.lab.traffic import Answer, SampleRequest
 from epp.lab.verdict import EXT_PROC_COUNTERS, Evidence, Verdict, ext_proc_counters, judge

@@ -1,28 +1,15 @@
 """decode-filter, prefill-filter, encode-filter: keep the endpoints that can do one stage of inference.
 
-The label `llm-d.ai/role` says what a pod does; a pod without it decodes.
-
-| role                    | decode | prefill | encode |
-| ----------------------- | ------ | ------- | ------ |
-| none                    | yes    | no      | no     |
-| `decode`                | yes    | no      | no     |
-| `prefill`               | no     | yes     | no     |
-| `encode`                | no     | no      | yes    |
-| `prefill-decode`, `both` | yes    | yes     | no     |
-| `encode-prefill`        | no     | yes     | yes    |
-| `encode-prefill-decode` | yes    | yes     | yes    |
+Which role can do what: epp.core.domain.roles.
 Source: the filters of the same names of the reference endpoint picker.
 """
 
+from epp.core.domain.roles import DECODE_ROLES, ENCODE_ROLES, PREFILL_ROLES, ROLE_LABEL
 from epp.core.scheduling.filters.by_label import ByLabelFilter, ByLabelParameters
 
-ROLE_LABEL = "llm-d.ai/role"
-
-DECODE = ByLabelParameters(ROLE_LABEL, ("decode", "prefill-decode", "both", "encode-prefill-decode"), True)
-PREFILL = ByLabelParameters(
-    ROLE_LABEL, ("prefill", "encode-prefill", "prefill-decode", "both", "encode-prefill-decode")
-)
-ENCODE = ByLabelParameters(ROLE_LABEL, ("encode", "encode-prefill", "encode-prefill-decode"))
+DECODE = ByLabelParameters(ROLE_LABEL, DECODE_ROLES, True)
+PREFILL = ByLabelParameters(ROLE_LABEL, PREFILL_ROLES)
+ENCODE = ByLabelParameters(ROLE_LABEL, ENCODE_ROLES)
 
 
 def decode_filter() -> ByLabelFilter:

@@ -17,6 +17,7 @@ class SessionAffinityFilter:
 
     def __init__(self, parameters: SessionAffinityParameters, key: SessionKey) -> None:
         self._bond = bond_of(parameters, key)
+        self.profile_name = parameters.profile_name
 
     def filter(self, cycle: Cycle, candidates: Candidates) -> Candidates:
         """See the module."""

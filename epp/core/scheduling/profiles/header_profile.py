@@ -9,6 +9,8 @@ from epp.core.config.parameters import Text
 from epp.core.config.structure import Section
 from epp.core.domain.errors import ResourceExhausted
 from epp.core.scheduling.cycle import Cycle
+from epp.core.scheduling.plugins import ProfileResults
+from epp.core.scheduling.profiles.one_profile import OneProfile
 
 
 class HeaderProfileParameters(Section, frozen=True):
@@ -18,22 +20,25 @@ class HeaderProfileParameters(Section, frozen=True):
     default_profile: Text = "decode"
 
 
-class HeaderProfileHandler:
+class HeaderProfileHandler(OneProfile):
     """See the module."""
 
     def __init__(self, parameters: HeaderProfileParameters) -> None:
+        super().__init__()
         self._shown = parameters.header_name
         self._header = parameters.header_name.lower()
         self._default = parameters.default_profile
 
-    def profiles(self, cycle: Cycle, names: tuple[str, ...]) -> tuple[str, ...]:
+    def next_profile(self, cycle: Cycle, names: tuple[str, ...], results: ProfileResults) -> str | None:
         """The named profile; raises ResourceExhausted (the reference's status) for a name that is none."""
+        if results:
+            return None
         if len(names) == 1:
-            return names
+            return names[0]
         named = cycle.request.headers.get(self._header)
         wanted = named or self._default
         if wanted in names:
-            return (wanted,)
+            return wanted
         origin = f"header {self._shown}" if named else f"defaultProfile, because there is no header {self._shown},"
         raise ResourceExhausted(
             "failed to find target endpoint: no scheduling profile for the request",

@@ -34,7 +34,7 @@ class NoHitLruParameters(Section, frozen=True):
 
 
 class NoHitLruScorer:
-    """`name` is the plugin's own; under it the cycle notes whether the request is cold."""
+    """`name` is the plugin's own; under it the cycle notes the profiles for whose candidates the request is cold."""
 
     def __init__(self, name: str, parameters: NoHitLruParameters) -> None:
         self._name = name
@@ -51,9 +51,9 @@ class NoHitLruScorer:
         match: PrefixMatch = cycle.products[self._producer]
         count = len(candidates)
         is_cold = not match.matched_blocks(candidates.slots).any()
-        cycle.products[self._name] = is_cold
         if not is_cold:
             return np.full(count, WARM)
+        cycle.products.setdefault(self._name, set()).add(cycle.profile)
         if count == 1:
             return np.ones(1)
         self._make_room(int(candidates.slots.max()))
@@ -63,8 +63,8 @@ class NoHitLruScorer:
         return scores
 
     def picked(self, cycle: Cycle, reservation: Reservation) -> None:
-        """A cold request went to the slot of `reservation`."""
-        if not cycle.products.get(self._name, False):
+        """The slot of `reservation` was picked among candidates for which the request is cold."""
+        if cycle.profile not in cycle.products.get(self._name, ()):
             return
         slot = reservation.slot
         self._make_room(slot)

@@ -20,6 +20,7 @@ class SessionAffinityScorer:
 
     def __init__(self, parameters: SessionAffinityParameters, key: SessionKey) -> None:
         self._bond = bond_of(parameters, key)
+        self.profile_name = parameters.profile_name
 
     def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """See the module."""

@@ -3,9 +3,13 @@ import pytest
 from epp.core.config.catalogue import PluginKind
 from epp.core.config.settings import PluginSettings
 from epp.core.scheduling.catalogue import BUILT_INS, CATALOGUE, BuiltIn
+from epp.core.scheduling.deciders.always_disagg import AlwaysDecider
 from epp.core.scheduling.pickers.parameters import PickerParameters
-from epp.core.scheduling.plugins import Filter, Picker, Producer, ProfileHandler, Scorer
+from epp.core.scheduling.plugins import Decider, Filter, Picker, Producer, ProfileHandler, Scorer
+from epp.core.scheduling.session_token import NO_KEY
 from tests.support.plugin_examples import example_of
+
+ELSEWHERE = frozenset((PluginKind.SATURATION_DETECTOR, PluginKind.EXTRACTOR))
 
 
 def is_of(kind: PluginKind, plugin: object) -> bool:
@@ -15,15 +19,20 @@ def is_of(kind: PluginKind, plugin: object) -> bool:
         PluginKind.PICKER: isinstance(plugin, Picker),
         PluginKind.PRODUCER: isinstance(plugin, Producer),
         PluginKind.PROFILE_HANDLER: isinstance(plugin, ProfileHandler),
+        PluginKind.DECIDER: isinstance(plugin, Decider),
     }[kind]
 
 
 @pytest.mark.parametrize("entry", BUILT_INS, ids=lambda entry: entry.type.name)
 def test_every_type_is_built_into_what_its_kinds_promise(entry: BuiltIn) -> None:
-    plugin = entry.build(PluginSettings("x", entry.type.name, example_of(entry.type)))
+    plugin = entry.build(
+        PluginSettings("x", entry.type.name, example_of(entry.type)), NO_KEY, lambda _: AlwaysDecider()
+    )
 
     assert entry.type.kinds
-    assert all(is_of(kind, plugin) for kind in entry.type.kinds - {PluginKind.SATURATION_DETECTOR})
+    assert all(
+        is_of(kind, plugin) for kind in entry.type.kinds - {PluginKind.SATURATION_DETECTOR, PluginKind.EXTRACTOR}
+    )
 
 
 def test_parameters_of_another_type_are_refused() -> None:

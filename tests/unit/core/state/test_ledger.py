@@ -45,6 +45,17 @@ def test_nothing_moves_after_its_release() -> None:
     assert not ledger.release(reservation)
 
 
+def test_places_of_further_stages_are_counted_apart_as_long_as_they_are_open() -> None:
+    ledger = InFlightLedger()
+    primary, further = ledger.reserve(0, tokens=7), ledger.reserve(1, tokens=7, is_further=True)
+    assert (ledger.open_count, ledger.open_further_count) == (2, 1)
+    ledger.move(further, 2)
+    assert [ledger.release(further) for _ in range(2)] == [True, False]
+    assert (ledger.open_count, ledger.open_further_count) == (1, 0)
+    assert ledger.release(primary)
+    assert not ledger.requests.any()
+
+
 def test_a_handle_of_nobody_changes_nothing() -> None:
     ledger = InFlightLedger()
     ledger.reserve(0, tokens=1)

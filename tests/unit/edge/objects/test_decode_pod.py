@@ -44,6 +44,12 @@ def test_a_pod_that_is_not_ready(text: str) -> None:
     assert not pod(text).is_ready
 
 
+def test_the_node_is_known_once_the_pod_is_scheduled() -> None:
+    assert pod(pod_yaml("a", "10.0.0.1")).node == ""
+    assert pod(pod_yaml("a", "10.0.0.1") + "spec: {nodeName: machine-7, containers: []}\n").node == "machine-7"
+    assert pod(pod_yaml("a", "10.0.0.1") + "spec: {nodeName: null}\n").node == ""
+
+
 def test_nulls_are_unset_fields() -> None:
     text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, deletionTimestamp: null, labels: null}\nstatus: null\n"
     found = pod(text)

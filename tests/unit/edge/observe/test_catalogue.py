@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from prometheus_client import Gauge
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
+from epp.core.domain.decision import Disaggregation
 from epp.core.domain.ports import TokenUsage
 from epp.core.domain.request import InferenceRequest
 from epp.edge.observe.catalogue import OutsideGauges
@@ -33,7 +34,8 @@ def used_pool(dialect: Dialect) -> WatchedPool:
     pool = WatchedPool(dialect, outside())
     pool.contains(endpoint(0))
     pool.scraped(endpoint(0), waiting=1)
-    routed = decision(InferenceRequest(request_id="r", model="m", body_bytes=100))
+    request = InferenceRequest(request_id="r", model="m", body_bytes=100)
+    routed = decision(request, disaggregation=Disaggregation("prefill-decode"))
     pool.sink.request_routed(routed)
     pool.sink.request_finished(
         routed, report(status=500, response_bytes=100, first_token_s=0.1, usage=USAGE, served="10.9.9.9:1")

@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from epp.core.domain.decision import Disaggregation, Reservation, ScoreCard, ScorerColumn, Stage, StagePick
+from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import DroppedReason, ResourceExhausted
 from epp.core.domain.ports import Outcome
 from epp.core.domain.request import InferenceRequest, Prompt, PromptKind
@@ -62,7 +65,66 @@ def test_a_decision_is_explained_by_the_scores_of_every_candidate() -> None:
         "candidates_left_off": 0,
         "refusal": None,
         "end": None,
+        "stages": [],
+        "disaggregation": "",
+        "request_headers": {},
     }
+
+
+def stage_pick(*endpoints: Endpoint, scores: list[float]) -> StagePick:
+    card = ScoreCard("prefill", endpoints, (ScorerColumn("queue-scorer", 3.0, np.array(scores)),), 3 * np.array(scores))
+    return StagePick(Stage.PREFILL, endpoints[:1], Reservation(slot=1, generation=1, serial=2, tokens=12), card)
+
+
+def test_a_stage_elsewhere_is_explained_like_the_pick_that_answers() -> None:
+    decisions = log()
+    decisions.request_routed(
+        decision(
+            request(),
+            endpoint(0),
+            further=(stage_pick(endpoint(2), endpoint(3), scores=[1.0, 0.5]),),
+            request_headers=(("x-prefiller-host-port", "10.0.0.3:8000"),),
+            disaggregation=Disaggregation("prefill-decode", "encode"),
+        )
+    )
+
+    (explained,) = decisions.explain()
+
+    assert explained["disaggregation"] == "prefill-decode, no endpoint for encode"
+    assert explained["request_headers"] == {"x-prefiller-host-port": "10.0.0.3:8000"}
+    assert explained["stages"] == [
+        {
+            "stage": "prefill",
+            "picked": {"name": "vllm-2-rank-0", "destination": "10.0.0.3:8000"},
+            "fallbacks": [],
+            "profile": "prefill",
+            "weights": {"queue-scorer": 3.0},
+            "candidates": [
+                {
+                    "name": "vllm-2-rank-0",
+                    "destination": "10.0.0.3:8000",
+                    "total": 3.0,
+                    "scores": {"queue-scorer": 1.0},
+                },
+                {
+                    "name": "vllm-3-rank-0",
+                    "destination": "10.0.0.4:8000",
+                    "total": 1.5,
+                    "scores": {"queue-scorer": 0.5},
+                },
+            ],
+            "candidates_left_off": 0,
+        }
+    ]
+
+
+def test_the_scores_of_further_stages_count_for_the_bound() -> None:
+    decisions = log(most_scores=8)
+    for _ in range(3):
+        decisions.request_routed(
+            decision(request(), scores={"a": [0.1]}, further=(stage_pick(endpoint(2), scores=[1.0]),))
+        )
+    assert len(decisions) == 2
 
 
 def test_the_end_is_added_when_it_comes() -> None:

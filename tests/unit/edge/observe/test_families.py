@@ -45,6 +45,7 @@ def test_own_names_are_shown_in_every_dialect(dialect: Dialect) -> None:
         "epp_bypassed_responses_total",
         "epp_buffered_bytes",
         "epp_cooling_endpoints",
+        "epp_disagg_decisions_total",
         "epp_in_flight_requests",
         "epp_load_gap_requests",
         "epp_object_problems",

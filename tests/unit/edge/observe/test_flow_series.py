@@ -8,6 +8,7 @@ from epp.core.domain.request import InferenceRequest
 from epp.core.flow.band import BandLimits
 from epp.core.flow.events import FlowOutcome
 from epp.core.flow.item import FlowKey
+from epp.core.flow.stages import StageSaturation
 from epp.core.flow.statistics import BandStatistics, FlowReading, FlowStatistics
 from epp.edge.observe.exposition import TEXT, Series, family_lines
 from epp.edge.observe.families import Dialect, Family
@@ -27,7 +28,7 @@ def reading(*bands: BandStatistics, attained: dict[str, float] | None = None) ->
         limits=BandLimits(max_bytes=0, max_requests=10),
         requests=4,
         body_bytes=40,
-        saturation=1.25,
+        saturation=StageSaturation(prefill=1.25, decode=0.5),
         evictable=1,
         unconfirmed_evictions=2,
         attained_service=attained or {},
@@ -81,7 +82,9 @@ def test_what_waits_now_and_how_full_queues_and_pool_are() -> None:
     assert shown.value("inference_extension_flow_control_global_capacity_utilization_requests", pool) == 0.4
     assert "inference_extension_flow_control_global_capacity_utilization_bytes" not in shown.samples, "no such limit"
     assert shown.value("inference_extension_flow_control_pool_saturation", pool) == 1.25
-    assert shown.value("llm_d_epp_flow_control_pool_saturation", {**pool, "stage": "effective"}) == 1.25
+    by_stage = {"prefill": 1.25, "decode": 0.5, "effective": 1.25}
+    for stage, value in by_stage.items():
+        assert shown.value("llm_d_epp_flow_control_pool_saturation", {**pool, "stage": stage}) == value
     assert shown.value("epp_unconfirmed_evictions_total") == 2
 
 

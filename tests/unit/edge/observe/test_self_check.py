@@ -186,6 +186,29 @@ def test_more_reservations_than_streams_are_a_leak_when_it_lasts() -> None:
     assert watch.checks() == []
 
 
+@pytest.mark.parametrize(("streams", "found"), [(3, []), (2, ["leaked-reservations"])])
+def test_a_request_may_hold_a_place_for_each_of_its_stages(streams: int, found: list[str]) -> None:
+    watch = Watch()
+    ledger = watch.pool.ledger
+    for _ in range(3):
+        ledger.reserve(0, 1)
+        ledger.reserve(1, 1, is_further=True)
+    watch.load = {FIRST.name: 3.0, SECOND.name: 3.0}
+    watch.streams_open = streams
+
+    assert watch.checks(LASTING) == found
+
+
+def test_places_of_stages_whose_requests_are_gone_are_a_leak() -> None:
+    watch = Watch()
+    for _ in range(5):
+        watch.pool.ledger.reserve(0, 1, is_further=True)
+    watch.load = {FIRST.name: 5.0}
+    watch.streams_open = 2
+
+    assert watch.checks(LASTING) == ["leaked-reservations"]
+
+
 def test_many_endpoints_are_named_in_short() -> None:
     watch = Watch(*(endpoint(number) for number in range(9)))
     watch.silent = watch.endpoints[1:]

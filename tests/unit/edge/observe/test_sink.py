@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from epp.core.domain.decision import Disaggregation
 from epp.core.domain.errors import BadRequest, PickerError, Refusal, ResourceExhausted
 from epp.core.domain.ports import TokenUsage
 from epp.core.domain.request import InferenceRequest
@@ -122,6 +123,33 @@ def test_a_request_ends_in_the_series_it_began_in_even_when_its_name_became_know
     running = {key[0]: value for key, value in pool.sink._running()}
 
     assert running == {OTHER: 0}
+
+
+def test_the_stages_of_requests_are_counted() -> None:
+    pool = WatchedPool(Dialect.BOTH)
+    for stages in (
+        Disaggregation("decode-only"),
+        Disaggregation("prefill-decode"),
+        Disaggregation("decode-only", "prefill"),
+        None,
+    ):
+        pool.sink.request_routed(decision(request(), disaggregation=stages))
+
+    page = pool.page()
+
+    assert page.value("llm_d_epp_disagg_decision_total", {"decision": "decode-only"}) == 2
+    assert page.value("llm_d_epp_disagg_decision_total", {"decision": "prefill-decode"}) == 1
+    lost = {"decision": "decode-only", "failed_stage": "prefill"}
+    assert page.value("epp_disagg_decisions_total", lost) == 1
+    assert page.value("epp_disagg_decisions_total", {"decision": "decode-only", "failed_stage": ""}) == 1
+
+
+def test_the_primary_port_of_the_picked_pod_is_no_other_server() -> None:
+    pool = WatchedPool()
+    routed = decision(request(), endpoint(0, rank=3), destinations="10.0.0.1:8000")
+    pool.sink.request_routed(routed)
+    pool.sink.request_finished(routed, report(served="10.0.0.1:8000"))
+    assert pool.page().value("epp_served_not_picked_total", {}) == 0
 
 
 def test_a_refusal_is_an_error_with_its_code() -> None:

@@ -1,7 +1,8 @@
 import pytest
 
+from epp.core.domain.roles import ROLE_LABEL
 from epp.core.scheduling.filters.by_label import ByLabelFilter
-from epp.core.scheduling.filters.roles import ROLE_LABEL, decode_filter, encode_filter, prefill_filter
+from epp.core.scheduling.filters.roles import decode_filter, encode_filter, prefill_filter
 from tests.support.small_pool import SmallPool
 
 ROLES = (

@@ -27,7 +27,10 @@ HEADER = HeaderProfileParameters()
 def test_the_header_names_the_profile(
     parameters: HeaderProfileParameters, headers: dict[str, str], names: tuple[str, ...], chosen: str
 ) -> None:
-    assert HeaderProfileHandler(parameters).profiles(SmallPool(1).cycle(headers=headers), names) == (chosen,)
+    handler, cycle = HeaderProfileHandler(parameters), SmallPool(1).cycle(headers=headers)
+    assert handler.next_profile(cycle, names, {}) == chosen
+    assert handler.next_profile(cycle, names, {chosen: None}) is None
+    assert handler.conclude(cycle, {chosen: None}).primary == chosen
 
 
 @pytest.mark.parametrize(
@@ -47,7 +50,7 @@ def test_the_header_names_the_profile(
 )
 def test_an_unknown_profile_is_refused(headers: dict[str, str], names: tuple[str, ...], hint: str) -> None:
     with pytest.raises(ResourceExhausted) as caught:
-        HeaderProfileHandler(HEADER).profiles(SmallPool(1).cycle(headers=headers), names)
+        HeaderProfileHandler(HEADER).next_profile(SmallPool(1).cycle(headers=headers), names, {})
     assert caught.value.hint == hint
 
 
