@@ -13,6 +13,7 @@ from epp.core.domain.ports import Clock, LoadReport, ObjectState
 from epp.core.state.columns import LoadColumns
 from epp.core.state.cooldown import CoolDowns
 from epp.core.state.ledger import InFlightLedger
+from epp.core.state.rewrite_table import RewriteTable
 from epp.core.state.snapshot import PoolSnapshot, empty_snapshot
 
 Identity = tuple[str, str, str]
@@ -67,6 +68,7 @@ class Roster:
             by_destination={endpoint.destination: i for i, endpoint in enumerate(state.endpoints)},
             by_address=by_address,
             metrics_stale_after_s=self._metrics_stale_after_s,
+            rewrites=RewriteTable.of(state.rewrites),
         )
 
     def load_reported(self, endpoint: Endpoint, report: LoadReport) -> None:

@@ -11,6 +11,7 @@ from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
 from epp.core.state.columns import LoadColumns
+from epp.core.state.rewrite_table import NO_REWRITES, RewriteTable
 
 
 class PoolSnapshot(msgspec.Struct, frozen=True):
@@ -30,6 +31,8 @@ class PoolSnapshot(msgspec.Struct, frozen=True):
     """positions by bare address"""
     metrics_stale_after_s: float = 2.0
     """a load column older than this counts as unknown"""
+    rewrites: RewriteTable = NO_REWRITES
+    """of this pool"""
 
 
 class SnapshotSource(Protocol):
