@@ -90,7 +90,7 @@ class PickerProcess:
         self._decisions = DecisionLog(time.time)
         self._budget = BodyBudget(options.max_buffered_bytes)
         self._readiness = Readiness()
-        router = Router(self._roster, scheduler, routing_policy(options, config), clock)
+        router = Router(self._roster, scheduler, routing_policy(options, config), clock, Random())
         self._transport = self._make_transport(router, clock)
         self._health = HealthServer(host_of(options.bind_address), options.grpc_health_port, self._readiness)
         self._poller = self._make_poller(config)
@@ -179,6 +179,7 @@ class PickerProcess:
                 assume_body_mode=options.assume_body_mode,
                 parsers=parser_table(self._config),
                 cut_priority=options.body_priority is BodyPriority.LARGER_FIRST,
+                may_rewrite=router.may_rewrite,
             ),
             budget=self._budget,
             new_request_id=lambda: str(uuid.uuid4()),

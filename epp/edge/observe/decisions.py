@@ -29,6 +29,7 @@ class _Record:
         "endpoints",
         "fairness_id",
         "model",
+        "model_rewrite",
         "priority",
         "refusal",
         "report",
@@ -46,6 +47,7 @@ class _Record:
         self.request_id = request.request_id if request else ""
         self.model = request.model if request else ""
         self.target_model = request.target_model if request else ""
+        self.model_rewrite = request.model_rewrite if request else ""
         self.priority = request.priority if request else 0
         self.fairness_id = request.fairness_id if request else ""
         self.streaming = request.streaming if request else False
@@ -103,6 +105,8 @@ class ExplainedDecision(msgspec.Struct, frozen=True):
     request_id: str
     model: str
     target_model: str
+    model_rewrite: str
+    """name of the InferenceModelRewrite that gave the target, empty without one"""
     priority: int
     fairness_id: str
     streaming: bool
@@ -212,6 +216,7 @@ def _explained(record: _Record) -> ExplainedDecision:
         request_id=_writable(record.request_id),
         model=_writable(record.model),
         target_model=_writable(record.target_model),
+        model_rewrite=_writable(record.model_rewrite),
         priority=record.priority,
         fairness_id=_writable(record.fairness_id),
         streaming=record.streaming,

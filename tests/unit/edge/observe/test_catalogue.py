@@ -33,7 +33,7 @@ def used_pool(dialect: Dialect) -> WatchedPool:
     pool = WatchedPool(dialect, outside())
     pool.contains(endpoint(0))
     pool.scraped(endpoint(0), waiting=1)
-    routed = decision(InferenceRequest(request_id="r", model="m", body_bytes=100))
+    routed = decision(InferenceRequest(request_id="r", model="m", model_rewrite="canary", body_bytes=100))
     pool.sink.request_routed(routed)
     pool.sink.request_finished(
         routed, report(status=500, response_bytes=100, first_token_s=0.1, usage=USAGE, served="10.9.9.9:1")
