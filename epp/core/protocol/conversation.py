@@ -139,7 +139,12 @@ class Conversation:
     def _decided(self, event: Decided) -> list[Command]:
         self._is_routing = False
         self._decision = event.decision
-        return self._request.decided(event.decision) if self._request else []
+        if self._request is None:
+            return []
+        try:
+            return self._request.decided(event.decision)
+        except Refusal as refusal:
+            return [self._release(), *self._refused(refusal)]
 
     def _response_headers(self, event: ResponseHeaders) -> list[Command]:
         commands: list[Command] = []

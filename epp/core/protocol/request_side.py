@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from epp.core.domain.decision import Decision
-from epp.core.domain.errors import PayloadTooLarge
+from epp.core.domain.errors import PayloadTooLarge, ServiceUnavailable
 from epp.core.domain.request import InferenceRequest
 from epp.core.protocol.apis.parsers import ParserTable
 from epp.core.protocol.body_edit import with_text, without_field
@@ -244,8 +244,12 @@ class BufferedRequest(_Side):
     def _replacement(self, decided: InferenceRequest) -> bytes | None:
         """The body to forward; None when it is the client's."""
         data, self._data = self._data, None
-        if data is None:
+        if data is None and decided.target_model == decided.model:
             return None
+        if data is None:
+            raise ServiceUnavailable(
+                "the model rewrites of the pool changed while the request waited", hint="try again", retry_after_s=1
+            )
         edited = self._edited(data, decided)
         return None if edited is data else edited
 

@@ -45,10 +45,8 @@ def _overruled(found: RewriteObject, owner: RewriteObject, models: list[str]) ->
         text = f"an earlier rule of the same object decides about {named}{more}; the later one never counts"
     else:
         rewrite = owner.rewrite
-        text = (
-            f"{named}{more} is rewritten by InferenceModelRewrite {rewrite.namespace}/{rewrite.name} at {owner.origin} "
-            f"too, which {_reason(found, owner)} and counts"
-        )
+        other = f"{rewrite.namespace}/{rewrite.name} at {owner.origin}"
+        text = f"{other} rewrites {named}{more} too; it {_reason(found, owner)} and counts"
     return _notice(found, text)
 
 
