@@ -6,12 +6,19 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, PluginType, Stability, no_needs
+from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
 from epp.core.config.parameters import UtilizationDetectorParameters
 from epp.core.config.settings import PluginSettings, parameters_as
-from epp.core.config.settings_types import IN_FLIGHT_LOAD, SETTINGS_TYPES, STALENESS_IS_A_FLAG, UTILIZATION_DETECTOR
+from epp.core.config.settings_types import (
+    CONCURRENCY_DETECTOR,
+    IN_FLIGHT_LOAD,
+    SETTINGS_TYPES,
+    STALENESS_IS_A_FLAG,
+    UTILIZATION_DETECTOR,
+)
 from epp.core.scheduling.attributes import PRODUCER_IS_IMPLIED
 from epp.core.scheduling.filters.by_label import ByLabelFilter, ByLabelParameters
-from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter, ConcurrencyDetectorParameters
+from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter
 from epp.core.scheduling.filters.endpoint_attribute import EndpointAttributeFilter, EndpointAttributeFilterParameters
 from epp.core.scheduling.filters.header_based_testing import HeaderBasedTestingFilter
 from epp.core.scheduling.filters.label_selector import LabelSelectorFilter, LabelSelectorParameters
@@ -44,6 +51,7 @@ from epp.core.scheduling.scorers.scraped_signal import ScrapedSignalParameters
 from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
 from epp.core.scheduling.scorers.token_load import TokenLoadParameters, TokenLoadScorer
 from epp.core.scheduling.session_bonds import SessionAffinityParameters
+from epp.core.scheduling.session_token import NO_KEY, SessionKey
 
 P = TypeVar("P", bound=msgspec.Struct)
 
@@ -66,7 +74,7 @@ _PREFIX_PRODUCER = "approx-prefix-cache-producer"
 class Build(Protocol):
     """Makes an instance of a plugin type."""
 
-    def __call__(self, settings: PluginSettings, session_key: bytes = b"") -> Plugin:
+    def __call__(self, settings: PluginSettings, session_key: SessionKey = NO_KEY) -> Plugin:
         """Raises TypeError for settings of another type; `session_key`: see session_token."""
         ...
 
@@ -89,7 +97,7 @@ def built_in(
 ) -> BuiltIn:
     """An entry of BUILT_INS; `make` takes the instance's name and parameters, `more` are fields of PluginType."""
 
-    def build(settings: PluginSettings, session_key: bytes = b"") -> Plugin:  # noqa: ARG001  only sessions need it
+    def build(settings: PluginSettings, session_key: SessionKey = NO_KEY) -> Plugin:  # noqa: ARG001  only sessions need it
         return make(settings.name, parameters_as(parameters, settings))
 
     all_kinds = frozenset(kinds if isinstance(kinds, tuple) else (kinds,))
@@ -97,11 +105,11 @@ def built_in(
 
 
 def session_affinity(
-    name: str, kind: PluginKind, make: Callable[[SessionAffinityParameters, bytes], Plugin]
+    name: str, kind: PluginKind, make: Callable[[SessionAffinityParameters, SessionKey], Plugin]
 ) -> BuiltIn:
     """An entry of BUILT_INS for a type that makes session tokens; `make` takes the key too."""
 
-    def build(settings: PluginSettings, session_key: bytes = b"") -> Plugin:
+    def build(settings: PluginSettings, session_key: SessionKey = NO_KEY) -> Plugin:
         return make(parameters_as(SessionAffinityParameters, settings), session_key)
 
     plugin_type = PluginType(
@@ -178,8 +186,8 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         inert_fields={"metricsStalenessThreshold": STALENESS_IS_A_FLAG},
     ),
     built_in(
-        "concurrency-detector",
-        _FILTER,
+        CONCURRENCY_DETECTOR,
+        (_FILTER, PluginKind.SATURATION_DETECTOR),
         ConcurrencyDetectorParameters,
         lambda _name, p: ConcurrencyDetectorFilter(p),
         needs=_in_flight_load,

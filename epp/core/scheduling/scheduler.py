@@ -1,10 +1,13 @@
 """The scheduler: candidates in, decision out. It picks and reserves in one step, with nothing awaited between."""
 
+from collections.abc import Mapping
 from functools import partial
 from random import Random
+from typing import Any
 
 import msgspec
 
+from epp.core.config.settings import PluginSettings
 from epp.core.domain.decision import Decision
 from epp.core.domain.ports import Clock
 from epp.core.domain.request import NO_PROMPT, InferenceRequest
@@ -29,12 +32,24 @@ class NamedProducer(msgspec.Struct, frozen=True):
     plugin: Producer
 
 
+class MadePlugin(msgspec.Struct, frozen=True):
+    """A plugin and the settings that it was made from."""
+
+    settings: PluginSettings
+    plugin: Any
+
+
+NOTHING_MADE: Mapping[str, MadePlugin] = {}
+
+
 class Policy(msgspec.Struct, frozen=True):
     """Everything that a configuration resolves to."""
 
     profiles: tuple[Profile, ...]
     handler: ProfileHandler
     producers: tuple[NamedProducer, ...] = ()
+    made: Mapping[str, MadePlugin] = NOTHING_MADE
+    """by name, so that the next policy can go on with plugins that are configured as before"""
 
     @property
     def learners(self) -> tuple[Learner, ...]:
@@ -58,9 +73,13 @@ class Scheduler:
 
     def __init__(self, policy: Policy, ledger: InFlightLedger, rng: Random, clock: Clock) -> None:
         self._clock = clock
-        self._policy = policy
         self._ledger = ledger
         self._rng = rng
+        self.swap(policy)
+
+    def swap(self, policy: Policy) -> None:
+        """From the next request on `policy` decides."""
+        self._policy = policy
         self._profiles = {profile.name: profile for profile in policy.profiles}
         self._names = tuple(self._profiles)
         self._learners = policy.learners

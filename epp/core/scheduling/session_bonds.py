@@ -16,7 +16,7 @@ from epp.core.config.structure import Section
 from epp.core.domain.decision import Reservation
 from epp.core.domain.endpoint import Endpoint
 from epp.core.scheduling.cycle import Cycle
-from epp.core.scheduling.session_token import SessionTokens
+from epp.core.scheduling.session_token import SessionKey, SessionTokens
 
 MOST_SESSIONS = 65536
 """a session takes about 300 bytes, whatever the length of its id"""
@@ -75,7 +75,7 @@ class SessionBond(Protocol):
 class TokenBond:
     """encoded_endpoint_header."""
 
-    def __init__(self, config: EncodedEndpointHeader, key: bytes) -> None:
+    def __init__(self, config: EncodedEndpointHeader, key: SessionKey) -> None:
         self._header = config.header.lower()
         self._tokens = SessionTokens(key)
 
@@ -84,8 +84,9 @@ class TokenBond:
         token = cycle.request.headers.get(self._header)
         return None if token is None else self._tokens.slot_of(token, cycle.snapshot)
 
-    def picked(self, cycle: Cycle, reservation: Reservation) -> None:
-        """Nothing is remembered: the client has the token."""
+    def picked(self, cycle: Cycle, reservation: Reservation) -> None:  # noqa: ARG002  protocol's shape
+        """Nothing is remembered: the client has the token, made with the key of this pool."""
+        self._tokens.follow(cycle.snapshot)
 
     def response_header(self, endpoint: Endpoint) -> tuple[str, str] | None:
         """The token of `endpoint`."""
@@ -143,7 +144,7 @@ class SessionIdBond:
         return None
 
 
-def bond_of(parameters: SessionAffinityParameters, key: bytes) -> SessionBond:
+def bond_of(parameters: SessionAffinityParameters, key: SessionKey) -> SessionBond:
     """The strategy that `parameters` name."""
     if parameters.strategy == "session_id":
         return SessionIdBond(parameters.session_id_config)

@@ -103,6 +103,7 @@ def decode_pool(manifest: Manifest) -> InferencePool | None:
         app_protocol=cast("Literal['http', 'kubernetes.io/h2c']", spec.app_protocol),
         failure_mode=_failure_mode(reference.failure_mode if reference else "FailClose"),
         group=POOL_GROUP,
+        uid=shape.metadata.uid,
     )
 
 
@@ -128,6 +129,7 @@ def decode_alpha_pool(manifest: Manifest) -> InferencePool | None:
         target_ports=(spec.target_port_number,),
         failure_mode=_failure_mode(reference.failure_mode if reference else "FailClose"),
         group=ALPHA_POOL_GROUP,
+        uid=shape.metadata.uid,
     )
 
 

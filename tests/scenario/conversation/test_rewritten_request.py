@@ -6,7 +6,7 @@ from epp.core.domain.errors import BadRequest, InternalError, ServiceUnavailable
 from epp.core.domain.ports import Outcome
 from epp.core.domain.request import InferenceRequest, ModelField
 from epp.core.protocol.commands import Continue, Phase, Refuse, Release, Route, SendBody
-from epp.core.protocol.events import BodyMode, Held, RequestBodyChunk, RequestTrailers
+from epp.core.protocol.events import BodyMode, Held, RequestBodyChunk, RequestTrailers, StreamEnded
 from epp.core.protocol.request_side import ConversationSettings
 from tests.support.playbook import (
     ANY_REQUEST,
@@ -116,8 +116,9 @@ def test_a_rule_that_comes_while_the_request_waits_cannot_be_followed_any_more()
         >> RequestBodyChunk(BODY, end_of_stream=True)
         << Route(a_request(model="alias"))
         >> REWRITTEN
-        << Release(Outcome.UNKNOWN, 0, None, None)
         << Refuse(a_refusal(ServiceUnavailable, "changed while the request waited"))
+        >> StreamEnded()
+        << Release(Outcome.ERROR, 0, None, None)
     ).nothing()
 
 

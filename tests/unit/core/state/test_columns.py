@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epp.core.domain.ports import LoadReport
-from epp.core.state.columns import DEFAULT_KV_BLOCK_TOKENS, NEVER, NO_ADAPTERS, LoadColumns
+from epp.core.state.columns import DEFAULT_KV_BLOCK_TOKENS, NEVER, NO_ADAPTERS, BookCounts, LoadColumns
 
 FULL = LoadReport(
     waiting=3.0,
@@ -24,7 +24,7 @@ def cells(load: LoadColumns, slot: int) -> dict[str, object]:
 
 def test_a_report_is_stored_with_its_time() -> None:
     load = LoadColumns()
-    load.store(1, FULL, now=5.0, sent=9, sent_tokens=800)
+    load.store(1, FULL, now=5.0, books=BookCounts(requests=4, tokens=300, sent=9, sent_tokens=800))
     assert cells(load, 1) == {
         "waiting": 3.0,
         "running": 7.0,
@@ -35,6 +35,8 @@ def test_a_report_is_stored_with_its_time() -> None:
         "updated_at": 5.0,
         "sent": 9.0,
         "sent_tokens": 800.0,
+        "in_flight": 4.0,
+        "in_flight_tokens": 300.0,
         "running_adapters": frozenset({"a", "b"}),
         "waiting_adapters": frozenset({"c"}),
     }
