@@ -87,12 +87,13 @@ def services(endpoints: int) -> Services:
     roster.objects_changed(ObjectState(InferencePool("default", "pool", {"app": "vllm"}, (8000,)), pods))
     for pod in pods:
         roster.load_reported(pod, LoadReport(waiting=rng.randrange(4), running=8, kv_usage=rng.random()))
+    router = Router(roster, scheduler, RoutingPolicy(), time.monotonic, rng)
     return Services(
-        routing=Router(roster, scheduler, RoutingPolicy(), time.monotonic),
+        routing=router,
         metrics=TeeSink(PrometheusSink(), DecisionLog(time.time)),
         faults=Faults(),
         clock=time.monotonic,
-        settings=ConversationSettings(),
+        settings=ConversationSettings(may_rewrite=router.may_rewrite),
         budget=BodyBudget(1 << 30),
         new_request_id=lambda: "generated",
         wants_sample=lambda: False,

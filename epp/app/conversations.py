@@ -9,6 +9,7 @@ from epp.app.options import ServeOptions
 from epp.app.routing import Routing, sampler
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.ports import Clock, MetricSink
+from epp.core.protocol.request_assembly import MayRewrite
 from epp.core.protocol.request_side import ConversationSettings
 from epp.core.routing.priority import BodyPriority
 from epp.edge.extproc.body_budget import BodyBudget
@@ -17,13 +18,14 @@ from epp.edge.extproc.grpc_transport import GrpcSettings
 from epp.edge.extproc.tls import CertificateSource
 
 
-def conversation_settings(options: ServeOptions, config: PickerConfig) -> ConversationSettings:
+def conversation_settings(options: ServeOptions, config: PickerConfig, may_rewrite: MayRewrite) -> ConversationSettings:
     """What flags and configuration say about the conversation."""
     return ConversationSettings(
         max_body_bytes=options.max_body_bytes,
         assume_body_mode=options.assume_body_mode,
         parsers=parser_table(config),
         cut_priority=options.body_priority is BodyPriority.LARGER_FIRST,
+        may_rewrite=may_rewrite,
     )
 
 
@@ -43,7 +45,7 @@ def services_of(
         metrics=metrics,
         faults=faults,
         clock=clock,
-        settings=conversation_settings(options, config),
+        settings=conversation_settings(options, config, routing.may_rewrite),
         budget=budget,
         new_request_id=lambda: str(uuid.uuid4()),
         wants_sample=sampler(options, every_request=routing.needs_every_usage),

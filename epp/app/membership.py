@@ -72,6 +72,7 @@ class Membership:
             pool=state.pool.name if state.pool else None,
             endpoints=len(state.endpoints),
             objectives=len(state.objectives),
+            rewrites=len(state.rewrites),
         )
         self._on_change()
 
@@ -91,5 +92,11 @@ class Membership:
             self._eds.write((endpoint.address, endpoint.port) for endpoint in endpoints)
 
 
-def _names(state: ObjectState) -> list[str]:
-    return [objective.name for objective in state.objectives]
+def _names(state: ObjectState) -> set[str]:
+    """What the operator configured: objectives, rewrites, and the models that rewrites take and give."""
+    names = {objective.name for objective in state.objectives}
+    for rewrite in state.rewrites:
+        names.add(rewrite.name)
+        for rule in rewrite.rules:
+            names.update(rule.models, (target.model for target in rule.targets))
+    return names

@@ -1,6 +1,7 @@
 """Routing of one picker process: the router, and flow control before it where the configuration asks for it."""
 
 from collections.abc import Callable
+from random import Random
 
 from epp.app.flow_pump import FlowPump
 from epp.app.options import ServeOptions
@@ -32,7 +33,8 @@ class Routing:
         series: FlowSeries,
     ) -> None:
         policy = routing_policy(options, config)
-        self._router = router = Router(roster, scheduler, policy, clock)
+        self._router = router = Router(roster, scheduler, policy, clock, Random())
+        self.may_rewrite = router.may_rewrite
         self.port: Router | QueueingRouter = router
         self.needs_every_usage = False
         """whether somebody counts the tokens of all requests, and not of a sample"""

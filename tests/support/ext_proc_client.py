@@ -176,8 +176,8 @@ class ProxiedRequest:
             last = end_of_stream and number == len(chunks)
             await self.tell(ProcessingRequest(response_body=HttpBody(body=data, end_of_stream=last)))
             if self._response_mode not in DUPLEX:
-                await self.answer("response_body")
-                passed += data
+                changed = (await self.answer("response_body")).response_body.response.body_mutation
+                passed += changed.body if changed.WhichOneof("mutation") == "body" else data
                 continue
             missing = len(data)
             while True:

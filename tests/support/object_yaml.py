@@ -70,3 +70,32 @@ def objective_yaml(
 def documents(*texts: str) -> str:
     """Several documents in one file."""
     return "---\n".join(texts)
+
+
+def rewrite_yaml(
+    name: str,
+    *rules: str,
+    created: str = "",
+    pool: str = "pool",
+    namespace: str = "",
+    api_version: str = "inference.networking.x-k8s.io/v1alpha2",
+) -> str:
+    """An InferenceModelRewrite; rules are those of `rule_yaml`."""
+    lines = [f"apiVersion: {api_version}", "kind: InferenceModelRewrite", "metadata:", f"  name: {name}"]
+    if namespace:
+        lines.append(f"  namespace: {namespace}")
+    if created:
+        lines.append(f"  creationTimestamp: {created}")
+    lines += ["spec:", f"  poolRef: {{name: {pool}}}", "  rules:" if rules else "  rules: []"]
+    return "\n".join([*lines, *(f"  - {rule}" for rule in rules)]) + "\n"
+
+
+def rule_yaml(*models: str, to: str | dict[str, int]) -> str:
+    """A rule of a rewrite for these models, or a generic one; `to` is a target, or weights by target."""
+    weights = {to: None} if isinstance(to, str) else to
+    targets = [
+        f"{{modelRewrite: {target}{'' if weight is None else f', weight: {weight}'}}}"
+        for target, weight in weights.items()
+    ]
+    matches = [f"{{model: {{type: Exact, value: {model}}}}}" for model in models]
+    return f"{{matches: [{', '.join(matches)}], targets: [{', '.join(targets)}]}}"

@@ -11,9 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
+import msgspec
+
 from epp.core.domain.decision import Decision
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import Refusal
+from epp.core.domain.model_rewrite import InferenceModelRewrite
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.ports import ObjectState, RequestReport
@@ -99,6 +102,7 @@ class Picker:
         scorer: Scorer | None = None,
         producers: tuple[NamedProducer, ...] = (),
         objectives: tuple[InferenceObjective, ...] = (),
+        rewrites: tuple[InferenceModelRewrite, ...] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.endpoints = tuple(
@@ -107,7 +111,7 @@ class Picker:
         )
         self.ledger = InFlightLedger()
         self.roster = Roster(self.ledger, clock)
-        self.roster.objects_changed(ObjectState(POOL, self.endpoints, objectives))
+        self.roster.objects_changed(ObjectState(POOL, self.endpoints, objectives, rewrites))
         chosen = MaxScorePicker(PickerParameters())
         profile = Profile("default", (), (WeightedScorer("queue-scorer", scorer or QueueScorer(), 1.0),), chosen)
         scheduler = Scheduler(Policy((profile,), SingleProfileHandler(), producers), self.ledger, Random(1), clock)
@@ -117,7 +121,9 @@ class Picker:
         self.faults = RecordedFaults()
         self.budget = BodyBudget(budget_bytes)
         self.wants_sample: Callable[[], bool] = lambda: False
-        self._settings = settings or ConversationSettings()
+        self._settings = msgspec.structs.replace(
+            settings or ConversationSettings(), may_rewrite=self.router.may_rewrite
+        )
         self._clock = clock
         self.transport: GrpcTransport
 

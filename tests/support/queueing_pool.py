@@ -94,11 +94,20 @@ class QueueingPool:
         self.turn()
 
     def ask(
-        self, name: str, priority: int = 0, tenant: str = "t", *, tokens: int = 1, headers: dict[str, str] | None = None
+        self,
+        name: str,
+        priority: int = 0,
+        tenant: str = "t",
+        *,
+        tokens: int = 1,
+        headers: dict[str, str] | None = None,
+        model: str = "",
     ) -> None:
         """A request comes."""
         request = InferenceRequest(
             name,
+            model=model,
+            target_model=model,
             headers=headers or {},
             prompt=Prompt(PromptKind.TEXT, b"x" * 4 * tokens),
             claimed_priority=priority,

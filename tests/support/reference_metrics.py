@@ -20,6 +20,7 @@ GIE = {
     "inference_pool_per_pod_queue_size": "name model_server_pod",
     "inference_extension_scheduler_e2e_duration_seconds": "",
     "inference_extension_scheduler_attempts_total": "status target_model_name pod_name namespace port",
+    "inference_extension_model_rewrite_decisions_total": "model_rewrite_name model_name target_model",
     "inference_extension_info": "commit build_ref",
 }
 LLM_D_FLOW = "model_name target_model_name fairness_id priority"
@@ -43,6 +44,7 @@ LLM_D = {
     "llm_d_epp_scheduler_e2e_duration_seconds": "",
     "llm_d_epp_scheduler_attempts_total": "status target_model_name endpoint_name namespace port",
     "llm_d_epp_disagg_decision_total": "decision",
+    "llm_d_epp_model_rewrite_decisions_total": "model_rewrite_name model_name target_model",
     "llm_d_epp_info": "commit build_ref",
 }
 GIE_FLOW_CONTROL = {

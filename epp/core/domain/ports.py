@@ -9,6 +9,7 @@ import msgspec
 from epp.core.domain.decision import Decision
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import Refusal
+from epp.core.domain.model_rewrite import InferenceModelRewrite
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.request import InferenceRequest
@@ -75,12 +76,13 @@ class MetricSink(Protocol):
 
 
 class ObjectState(msgspec.Struct, frozen=True):
-    """The objects in force: what the pool is, who is in it, which objectives it has."""
+    """The objects in force: what the pool is, who is in it, which objectives and rewrites it has."""
 
     pool: InferencePool | None
     endpoints: tuple[Endpoint, ...]
     """ready endpoints only"""
     objectives: tuple[InferenceObjective, ...] = ()
+    rewrites: tuple[InferenceModelRewrite, ...] = ()
 
 
 class ObjectSink(Protocol):

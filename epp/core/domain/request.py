@@ -22,6 +22,18 @@ class PromptKind(Enum):
     """little-endian uint32 token ids"""
 
 
+class ModelField(Enum):
+    """What the body's `model` is to the API that was asked."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    """the model server has a default"""
+    NONE = "none"
+    """the API has none, or nobody reads the body"""
+    UNSEEN = "unseen"
+    """the proxy does not show the body"""
+
+
 class Prompt(msgspec.Struct, frozen=True):
     """The prompt without a copy of the body: a view of its raw bytes."""
 
@@ -52,8 +64,11 @@ class InferenceRequest(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = NO_HEADERS
     model: str = ""
     """as the client wrote it; empty where the path or the body mode gives none"""
+    model_field: ModelField = ModelField.NONE
     target_model: str = ""
     """what the model server is asked for: `model` unless rewritten"""
+    model_rewrite: str = ""
+    """name of the InferenceModelRewrite that gave the target, empty without one"""
     prompt: Prompt = NO_PROMPT
     streaming: bool = False
     max_tokens: int | None = None

@@ -2,19 +2,21 @@
 
 import msgspec
 
-from epp.core.domain.request import NO_PROMPT, Prompt
+from epp.core.domain.request import NO_PROMPT, ModelField, Prompt
 
 
 class RequestBody(msgspec.Struct, frozen=True):
     """Read once; the prompt stays a view of the raw bytes."""
 
     model: str = ""
+    """empty where the body names none, or something that is no name"""
     prompt: Prompt = NO_PROMPT
     streaming: bool = False
     max_tokens: int | None = None
     cache_salt: str = ""
     claimed_priority: int | None = None
     """integer `priority` of the body"""
+    model_field: ModelField = ModelField.NONE
 
 
 NO_BODY = RequestBody()

@@ -30,10 +30,13 @@ class Phase(Enum):
 
 
 class Continue(msgspec.Struct, frozen=True):
-    """Answer one message of the proxy; only response headers may get further headers."""
+    """Answer one message of the proxy; only those of the response headers and body may change anything."""
 
     phase: Phase
     set_headers: tuple[tuple[str, str], ...] = ()
+    remove_headers: tuple[str, ...] = ()
+    body: bytes | None = None
+    """replaces a response body, or the piece of it that is answered"""
 
 
 class SendRouting(msgspec.Struct, frozen=True):
@@ -59,6 +62,7 @@ class OverrideMode(msgspec.Struct, frozen=True):
 
     response_body: BodyMode
     set_headers: tuple[tuple[str, str], ...] = ()
+    remove_headers: tuple[str, ...] = ()
 
 
 class ExtendTimeout(msgspec.Struct, frozen=True):

@@ -171,8 +171,16 @@ class Conversation:
             self._response_mode,
             may_override=isinstance(self._request, BufferedRequest),
             sampled=self._sampled and self._decision is not None,
+            client_model=self._client_model(),
         )
         return self._ended(commands + self._response.headers(event, self._markers(event.served)))
+
+    def _client_model(self) -> str:
+        """The name that the client used for a model that was rewritten, empty for any other."""
+        if self._decision is None:
+            return ""
+        request = self._decision.request
+        return request.model if request.target_model != request.model else ""
 
     def _markers(self, served: str) -> tuple[tuple[str, str], ...]:
         """Headers that plugins put on the response of the endpoint that served, if it is one that we named."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from epp.core.domain.errors import BadRequest
-from epp.core.domain.request import DEFAULT_FLOW, InferenceRequest
+from epp.core.domain.errors import BadRequest, InternalError
+from epp.core.domain.request import DEFAULT_FLOW, InferenceRequest, ModelField
 from epp.core.domain.short_id import short_id
 from epp.core.protocol.apis.parsers import ParserTable
 from epp.core.protocol.body import NO_BODY, RequestBody
@@ -13,6 +13,9 @@ from epp.core.protocol.headers import FAIRNESS_ID, REQUEST_ID
 Subset = tuple[str, ...] | None
 LONGEST_MODEL_NAME = 1_000
 """names are kept by records and books"""
+MayRewrite = Callable[[InferenceRequest], bool]
+"""whether routing may give the request another model than its body names"""
+UNSEEN_BODY = RequestBody(model_field=ModelField.UNSEEN)
 
 
 def path_of(event: RequestHeaders) -> str:
@@ -25,13 +28,21 @@ def path_of(event: RequestHeaders) -> str:
 class RequestAssembly:
     """`new_request_id` is asked only where client and proxy gave none."""
 
-    def __init__(self, parsers: ParserTable, new_request_id: Callable[[], str]) -> None:
+    def __init__(self, parsers: ParserTable, new_request_id: Callable[[], str], may_rewrite: MayRewrite) -> None:
         self._parsers = parsers
         self._new_request_id = new_request_id
+        self._may_rewrite = may_rewrite
 
-    def without_body(self, event: RequestHeaders) -> InferenceRequest:
-        """A request whose body is empty or not shown; it is routed by load alone."""
-        return self._assemble(event, NO_BODY, 0, event.subset)
+    def unseen(self, event: RequestHeaders) -> InferenceRequest:
+        """A request whose body is not shown; it is routed by load alone. Raises InternalError."""
+        has_model = self._parsers.reads(path_of(event))
+        request = self._assemble(event, UNSEEN_BODY if has_model else NO_BODY, 0, event.subset)
+        if has_model and self._may_rewrite(request):
+            raise InternalError(
+                "the model of the request has to be rewritten, but the proxy does not show the request body",
+                hint="set request_body_mode of its ext_proc filter to BUFFERED or FULL_DUPLEX_STREAMED",
+            )
+        return request
 
     def bodyless(self, event: RequestHeaders) -> InferenceRequest:
         """A request that has no body at all; raises BadRequest where the API needs one."""
@@ -41,7 +52,7 @@ class RequestAssembly:
                 "error unmarshaling request bodyMap: the body is empty",
                 hint=f"POST {path} needs a JSON object with a model",
             )
-        return self.without_body(event)
+        return self._assemble(event, NO_BODY, 0, event.subset)
 
     def whole(self, event: RequestHeaders, data: bytes | memoryview, subset: Subset) -> InferenceRequest:
         """A request with its whole body; raises BadRequest."""
@@ -55,7 +66,14 @@ class RequestAssembly:
                 f"no parser registered matching path suffix for: {path}",
                 hint=f"bodies are read by {', '.join(self._parsers.names)}; passthrough-parser would let others pass",
             )
-        return self._assemble(event, reader(data), len(data), subset)
+        request = self._assemble(event, reader(data), len(data), subset)
+        if not request.model and request.model_field is ModelField.REQUIRED and not self._may_rewrite(request):
+            raise BadRequest(
+                "model not found in request body",
+                hint='"model" must be a non-empty string: the name of the base model or of a LoRA adapter',
+                param="model",
+            )
+        return request
 
     def _assemble(self, event: RequestHeaders, body: RequestBody, body_bytes: int, subset: Subset) -> InferenceRequest:
         headers = event.headers
@@ -71,6 +89,7 @@ class RequestAssembly:
             method=headers.get(":method", ""),
             headers=headers,
             model=body.model,
+            model_field=body.model_field,
             target_model=body.model,
             prompt=body.prompt,
             streaming=body.streaming,

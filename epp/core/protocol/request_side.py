@@ -3,6 +3,8 @@
 FULL_DUPLEX_STREAMED: nothing is answered until the body is whole; then headers with the decision, the whole body in
 pieces, and trailers if there were any. BUFFERED: headers are answered at once, the decision rides on the body.
 STREAMED and NONE: the body is not seen before the headers must be answered, so the decision is made without it.
+
+The body is edited once the decision is known: the target model goes in, an integer `priority` comes out.
 """
 
 from collections.abc import Callable
@@ -11,10 +13,10 @@ from typing import Protocol
 import msgspec
 
 from epp.core.domain.decision import Decision
-from epp.core.domain.errors import PayloadTooLarge
+from epp.core.domain.errors import PayloadTooLarge, ServiceUnavailable
 from epp.core.domain.request import InferenceRequest
 from epp.core.protocol.apis.parsers import ParserTable
-from epp.core.protocol.body_edit import without_field
+from epp.core.protocol.body_edit import with_text, without_field
 from epp.core.protocol.chunks import cut
 from epp.core.protocol.commands import Command, Continue, Mutation, Phase, Route, SendBody, SendRouting
 from epp.core.protocol.events import BodyMode, RequestBodyChunk, RequestHeaders
@@ -26,7 +28,7 @@ from epp.core.protocol.headers import (
     control_headers_in,
     whole_number,
 )
-from epp.core.protocol.request_assembly import RequestAssembly, Subset
+from epp.core.protocol.request_assembly import MayRewrite, RequestAssembly, Subset
 
 
 class ConversationSettings(msgspec.Struct, frozen=True):
@@ -39,6 +41,8 @@ class ConversationSettings(msgspec.Struct, frozen=True):
     """who reads the body of which path"""
     cut_priority: bool = True
     """remove an integer `priority` from the forwarded body"""
+    may_rewrite: MayRewrite = lambda _: False
+    """asked right before routing: whether it may give a request another model, so that its body has to be kept"""
 
 
 class RequestSide(Protocol):
@@ -63,11 +67,13 @@ class _Side:
     def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
         self.held_bytes = 0
         self._settings = settings
-        self._assembly = RequestAssembly(settings.parsers, new_request_id)
+        self._assembly = RequestAssembly(settings.parsers, new_request_id, settings.may_rewrite)
         self._headers: RequestHeaders
         self._routed_at: Phase | None = None
         """the message whose answer carries the decision; None until routing was asked"""
         self._is_decided = False
+        self._has_priority = False
+        """a `priority` is to be cut out of the body"""
         self._unanswered: list[Command] = []
         """answers that must not overtake the decision"""
 
@@ -108,14 +114,16 @@ class _Side:
         """Refuses before the body has come, which spares the proxy its buffering."""
         self._check_size(whole_number(event.headers.get("content-length", "")) or 0)
 
-    def _edited(self, data: bytes, request: InferenceRequest) -> bytes:
+    def _whole(self, data: bytes, subset: Subset) -> InferenceRequest:
+        request = self._assembly.whole(self._headers, data, subset)
+        self._has_priority = request.claimed_priority is not None and self._settings.cut_priority
+        return request
+
+    def _edited(self, data: bytes, decided: InferenceRequest) -> bytes:
         """The body to forward; the very same object when nothing is to be changed."""
-        self.held_bytes = len(data)
-        if request.claimed_priority is None or not self._settings.cut_priority:
-            return data
-        edited = without_field(data, "priority")
-        self.held_bytes += len(edited)
-        return edited
+        if decided.target_model != decided.model:
+            data = with_text(data, "model", decided.target_model, is_there=bool(decided.model))
+        return without_field(data, "priority") if self._has_priority else data
 
     def _in_order(self, answer: Command) -> list[Command]:
         """Now, or right after the decision if that is still due."""
@@ -170,7 +178,8 @@ class FullDuplexRequest(_Side):
         self._is_decided = True
         if self._routed_at is Phase.REQUEST_HEADERS:
             return [self._routing(decision, Phase.REQUEST_HEADERS), *self._unanswered]
-        data, self._data = self._data, b""
+        data = self._edited(self._data, decision.request)
+        self._data = b""
         self.held_bytes = 0
         pieces = list(cut(data))
         last = len(pieces) - 1
@@ -188,17 +197,20 @@ class FullDuplexRequest(_Side):
             return self._route_bodyless()
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
-        request = self._assembly.whole(self._headers, data, self._subset)
-        self._data = self._edited(data, request)
+        request = self._whole(data, self._subset)
+        self._data = data
+        self.held_bytes = len(data)
         return self._route(request, Phase.REQUEST_BODY)
 
 
 class BufferedRequest(_Side):
-    """Envoy collects the body and sends it in one message. It is dropped here once it was read."""
+    """Envoy collects the body and sends it in one message. It is dropped here once it was read, unless it may have to
+    be edited: then after the decision.
+    """
 
     def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
         super().__init__(settings, new_request_id)
-        self._replacement: bytes | None = None
+        self._data: bytes | None = None
 
     def begin(self, event: RequestHeaders) -> list[Command]:
         """Answered at once, so that the proxy goes on to the body."""
@@ -213,9 +225,10 @@ class BufferedRequest(_Side):
         if self._routed_at is not None:
             return []
         self._check_size(len(event.data))
-        request = self._assembly.whole(self._headers, event.data, event.subset)
-        edited = self._edited(event.data, request)
-        self._replacement = None if edited is event.data else edited
+        request = self._whole(event.data, event.subset)
+        if self._has_priority or self._settings.may_rewrite(request):
+            self._data = event.data
+            self.held_bytes = len(event.data)
         return self._route(request, Phase.REQUEST_BODY)
 
     def trailers(self) -> list[Command]:
@@ -227,10 +240,22 @@ class BufferedRequest(_Side):
     def decided(self, decision: Decision) -> list[Command]:
         """The decision rides on the answer to the message that was routed."""
         self._is_decided = True
-        body, self._replacement = self._replacement, None
+        body = self._replacement(decision.request)
         self.held_bytes = 0
         length = None if body is None else len(body)
         return [self._routing(decision, self._routed_at or Phase.REQUEST_BODY, length, body), *self._unanswered]
+
+    def _replacement(self, decided: InferenceRequest) -> bytes | None:
+        """The body to forward; None when it is the client's."""
+        data, self._data = self._data, None
+        if data is None and decided.target_model == decided.model:
+            return None
+        if data is None:
+            raise ServiceUnavailable(
+                "the model rewrites of the pool changed while the request waited", hint="try again", retry_after_s=1
+            )
+        edited = self._edited(data, decided)
+        return None if edited is data else edited
 
 
 class HeadersOnlyRequest(_Side):
@@ -241,7 +266,7 @@ class HeadersOnlyRequest(_Side):
         self._headers = event
         if event.end_of_stream:
             return self._route_bodyless()
-        return self._route(self._assembly.without_body(event), Phase.REQUEST_HEADERS)
+        return self._route(self._assembly.unseen(event), Phase.REQUEST_HEADERS)
 
     def chunk(self, event: RequestBodyChunk) -> list[Command]:  # noqa: ARG002  unseen by design
         """One answer per piece, after the headers were answered."""

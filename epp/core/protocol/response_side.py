@@ -2,6 +2,9 @@
 
 With a buffered request and no response body configured, the body can be turned on for one request in the answer to
 the response headers; under full-duplex requests Envoy ignores that.
+
+Of a request whose model was rewritten, the answer gets the client's name for the model back. A buffered answer also
+gets its new length, which Envoy compares with the body; one that streams loses the header, as Envoy would see to.
 """
 
 from epp.core.domain.ports import Outcome, TokenUsage
@@ -9,21 +12,31 @@ from epp.core.protocol.chunks import cut
 from epp.core.protocol.commands import Command, Continue, NoteFirstToken, OverrideMode, Phase, Release, SendBody
 from epp.core.protocol.events import BodyMode, ResponseBodyChunk, ResponseHeaders
 from epp.core.protocol.headers import whole_number
+from epp.core.protocol.model_rename import EventStreamRenamer, JsonRenamer, ModelRenamer
 from epp.core.protocol.usage import JsonUsageReader, SseUsageReader
 
 LONGEST_BUFFERED_ANSWER_BYTES = 1 << 20
 """a longer JSON answer is never buffered in the proxy for a sample"""
 SERVER_ERROR = 500
+STREAMING_MODES = (BodyMode.STREAMED, BodyMode.FULL_DUPLEX_STREAMED)
 SSE = "text/event-stream"
+JSON = "application/json"
+CONTENT_LENGTH = "content-length"
+Headers = tuple[tuple[str, str], ...]
 
 
 class ResponseSide:
-    """`sampled`: the body of this response is wanted for first-token time and usage."""
+    """`sampled`: the body of this response is wanted for first-token time and usage.
 
-    def __init__(self, mode: BodyMode, *, may_override: bool, sampled: bool) -> None:
+    `client_model`: the name to put back; empty where the model was not rewritten.
+    """
+
+    def __init__(self, mode: BodyMode, *, may_override: bool, sampled: bool, client_model: str = "") -> None:
         self._mode = mode
         self._may_override = may_override
         self._sampled = sampled
+        self._client_model = client_model
+        self._renamer: ModelRenamer | None = None
         self._reader: JsonUsageReader | SseUsageReader | None = None
         self._is_stream = False
         self._seen_bytes = 0
@@ -32,23 +45,26 @@ class ResponseSide:
         self.status = 0
         self.is_over = False
 
-    def headers(self, event: ResponseHeaders, set_headers: tuple[tuple[str, str], ...] = ()) -> list[Command]:
+    def headers(self, event: ResponseHeaders, set_headers: Headers = ()) -> list[Command]:
         """Answers the headers, with `set_headers`, and with the mode override where the body is wanted."""
         self.status = whole_number(event.headers.get(":status", "")) or 0
-        self._declared_bytes = whole_number(event.headers.get("content-length", ""))
+        self._declared_bytes = whole_number(event.headers.get(CONTENT_LENGTH, ""))
         self._is_stream = SSE in event.headers.get("content-type", "")
         self.is_over = event.end_of_stream
         if self.is_over:
             self._declared_bytes = 0
             return [Continue(Phase.RESPONSE_HEADERS, set_headers)]
-        override = self._override() if self._sampled else None
+        if self._client_model and self.status == 200:
+            self._renamer = self._renamer_for(event)
+        override = self._override()
         if override is not None:
             self._mode = override
-        if self._mode is not BodyMode.NONE:
+        if self._mode is not BodyMode.NONE and (override is not BodyMode.STREAMED or self._sampled or self._is_stream):
             self._reader = SseUsageReader() if self._is_stream else JsonUsageReader()
+        removed = (CONTENT_LENGTH,) if self._renamer is not None and self._mode in STREAMING_MODES else ()
         if override is not None:
-            return [OverrideMode(override, set_headers)]
-        return [Continue(Phase.RESPONSE_HEADERS, set_headers)]
+            return [OverrideMode(override, set_headers, removed)]
+        return [Continue(Phase.RESPONSE_HEADERS, set_headers, removed)]
 
     def chunk(self, event: ResponseBodyChunk) -> list[Command]:
         """Passes the piece on and looks into it; pieces after the end are ignored."""
@@ -63,10 +79,11 @@ class ResponseSide:
         if self._reader is not None:
             self._reader.feed(event.data)
         self.is_over = event.end_of_stream
+        data = event.data if self._renamer is None else self._renamer.feed(event.data)
         if self._mode is not BodyMode.FULL_DUPLEX_STREAMED:
-            commands.append(Continue(Phase.RESPONSE_BODY))
+            commands.append(self._passed_on(data, was=event.data))
             return commands
-        pieces = list(cut(event.data))
+        pieces = list(cut(data))
         last = len(pieces) - 1
         commands += [
             SendBody(Phase.RESPONSE_BODY, piece, end_of_stream=event.end_of_stream and number == last)
@@ -86,13 +103,31 @@ class ResponseSide:
         else:
             outcome = Outcome.COMPLETE if self.is_over else Outcome.UNKNOWN
         usage: TokenUsage | None = self._reader.finish() if self._reader is not None and self.is_over else None
-        seen = self._seen_bytes if self._reader is not None else self._declared_bytes
+        seen = self._declared_bytes if self._mode is BodyMode.NONE else self._seen_bytes
         return Release(outcome, self.status, seen, usage)
+
+    def _renamer_for(self, event: ResponseHeaders) -> ModelRenamer | None:
+        """Who can rename the model in this answer; nobody in a compressed one."""
+        if event.headers.get("content-encoding", "identity") != "identity":
+            return None
+        if self._is_stream:
+            return EventStreamRenamer(self._client_model)
+        return JsonRenamer(self._client_model) if JSON in event.headers.get("content-type", "") else None
+
+    def _passed_on(self, data: bytes, *, was: bytes) -> Continue:
+        if data is was:
+            return Continue(Phase.RESPONSE_BODY)
+        length = ((CONTENT_LENGTH, str(len(data))),) if self._mode is BodyMode.BUFFERED else ()
+        return Continue(Phase.RESPONSE_BODY, length, body=data)
 
     def _override(self) -> BodyMode | None:
         if not self._may_override or self._mode is not BodyMode.NONE or self.status != 200:
             return None
+        if not self._sampled and self._renamer is None:
+            return None
         if self._is_stream:
             return BodyMode.STREAMED
         declared = self._declared_bytes
-        return BodyMode.BUFFERED if declared is not None and declared <= LONGEST_BUFFERED_ANSWER_BYTES else None
+        if declared is not None and declared <= LONGEST_BUFFERED_ANSWER_BYTES:
+            return BodyMode.BUFFERED
+        return BodyMode.STREAMED if self._renamer is not None else None

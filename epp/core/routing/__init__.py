@@ -1,1 +1,1 @@
-"""Joins objectives, candidates, admission and scheduling into one decision."""
+"""Joins model rewrites, objectives, candidates, admission and scheduling into one decision."""

@@ -1,4 +1,9 @@
-"""The router: request in, decision out. Objectives, admission, candidates, scheduling, in the reference's order."""
+"""The router: request in, decision out, in the reference's order.
+
+Model rewrites, objectives, admission, candidates, scheduling.
+"""
+
+from random import Random
 
 import msgspec
 import numpy as np
@@ -9,6 +14,7 @@ from epp.core.domain.ports import Clock, RequestReport
 from epp.core.domain.request import InferenceRequest
 from epp.core.flow.saturation import DEFAULT_DETECTOR, SaturationDetector, admit
 from epp.core.flow.ticket import BreakOff
+from epp.core.routing.model_rewrite import may_rewrite, rewritten
 from epp.core.routing.priority import PriorityPolicy, resolve_priority
 from epp.core.routing.subset import within_subset
 from epp.core.scheduling.cycle import Candidates
@@ -30,7 +36,11 @@ class RoutingPolicy(msgspec.Struct, frozen=True):
 class Router:
     """Decides for one pool; nothing here waits."""
 
-    def __init__(self, roster: Roster, scheduler: Scheduler, policy: RoutingPolicy, clock: Clock) -> None:
+    def __init__(
+        self, roster: Roster, scheduler: Scheduler, policy: RoutingPolicy, clock: Clock, rng: Random | None = None
+    ) -> None:
+        """`rng` chooses among the targets of a rewrite; without it the choices are the same in every run."""
+        self._rng = rng or Random(0)
         self._roster = roster
         self._scheduler = scheduler
         self._policy = policy
@@ -45,8 +55,10 @@ class Router:
         return self._schedule(self.resolve(request), sheds=True)
 
     def resolve(self, request: InferenceRequest) -> InferenceRequest:
-        """The request with everything that objects say about it: its priority is final."""
-        priority = resolve_priority(request, self._roster.current.objectives, self._policy.priority)
+        """The request with everything that objects say about it: its target model and its priority are final."""
+        snapshot = self._roster.current
+        request = rewritten(request, snapshot.rewrites, self._rng)
+        priority = resolve_priority(request, snapshot.objectives, self._policy.priority)
         return request if priority == request.priority else msgspec.structs.replace(request, priority=priority)
 
     def dispatch(self, request: InferenceRequest) -> Decision:
@@ -55,6 +67,10 @@ class Router:
 
     def dispatched(self, decision: Decision, break_off: BreakOff) -> None:
         """The decision is on its way to the proxy; nobody here ever breaks it off."""
+
+    def may_rewrite(self, request: InferenceRequest) -> bool:
+        """Whether `resolve`, called now, may give the request another model: its body has to be kept for that."""
+        return may_rewrite(request, self._roster.current.rewrites)
 
     def response_begun(self, decision: Decision, destination: str) -> None:
         """The response headers are here; Envoy says that `destination` served, empty if it does not say.

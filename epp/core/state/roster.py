@@ -13,6 +13,7 @@ from epp.core.domain.ports import Clock, LoadReport, ObjectState
 from epp.core.state.columns import LoadColumns
 from epp.core.state.cooldown import CoolDowns
 from epp.core.state.ledger import InFlightLedger
+from epp.core.state.rewrite_table import RewriteTable
 from epp.core.state.snapshot import PoolSnapshot, empty_snapshot, stage_members
 
 Identity = tuple[str, str, str]
@@ -68,6 +69,7 @@ class Roster:
             by_address=by_address,
             metrics_stale_after_s=self._metrics_stale_after_s,
             stage_members=stage_members(state.endpoints),
+            rewrites=RewriteTable.of(state.rewrites),
         )
 
     def load_reported(self, endpoint: Endpoint, report: LoadReport) -> None:

@@ -12,6 +12,7 @@ from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.roles import DECODE_ROLES, ENCODE_ROLES, PREFILL_ROLES, ROLE_LABEL
 from epp.core.state.columns import LoadColumns
+from epp.core.state.rewrite_table import NO_REWRITES, RewriteTable
 
 
 class StageMembers(msgspec.Struct, frozen=True):
@@ -53,6 +54,8 @@ class PoolSnapshot(msgspec.Struct, frozen=True):
     """a load column older than this counts as unknown"""
     stage_members: StageMembers | None = None
     """None: no endpoint has a role"""
+    rewrites: RewriteTable = NO_REWRITES
+    """of this pool"""
 
 
 class SnapshotSource(Protocol):

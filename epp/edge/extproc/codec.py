@@ -6,7 +6,14 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.struct_pb2 import Struct
 
 from epp._pb.core_pb2 import HeaderMap, HeaderValueOption, Metadata
-from epp._pb.ext_proc_pb2 import HeaderMutation, HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse
+from epp._pb.ext_proc_pb2 import (
+    CommonResponse,
+    HeaderMutation,
+    HttpBody,
+    HttpHeaders,
+    ProcessingRequest,
+    ProcessingResponse,
+)
 from epp._pb.processing_mode_pb2 import ProcessingMode
 from epp.core.domain.errors import PickerError
 from epp.core.protocol.commands import (
@@ -163,12 +170,20 @@ _CONTINUE = {phase: _continue(phase) for phase in Phase}
 
 
 def encode_continue(command: Continue) -> bytes:
-    """One constant message per phase, unless response headers get more."""
-    if not command.set_headers:
+    """One constant message per phase, unless something of the response is changed."""
+    if command.body is None and not command.set_headers and not command.remove_headers:
         return _CONTINUE[command.phase]
     response = ProcessingResponse()
-    _set_headers(response.response_headers.response.header_mutation, command.set_headers)
+    answer = response.response_headers if command.phase is Phase.RESPONSE_HEADERS else response.response_body
+    _change_response(answer.response, command)
+    if command.body is not None:
+        answer.response.body_mutation.body = command.body
     return response.SerializeToString()
+
+
+def _change_response(target: CommonResponse, command: Continue | OverrideMode) -> None:
+    _set_headers(target.header_mutation, command.set_headers)
+    target.header_mutation.remove_headers.extend(command.remove_headers)
 
 
 def encode_routing(command: SendRouting) -> bytes:
@@ -216,8 +231,8 @@ def encode_override(command: OverrideMode) -> bytes:
     """Answer to response headers that turns the response body on for this request."""
     response = ProcessingResponse()
     response.response_headers.SetInParent()
-    if command.set_headers:
-        _set_headers(response.response_headers.response.header_mutation, command.set_headers)
+    if command.set_headers or command.remove_headers:
+        _change_response(response.response_headers.response, command)
     mode = response.mode_override
     mode.response_header_mode = ProcessingMode.SEND
     mode.response_body_mode = command.response_body.value  # type: ignore[assignment]  # same numbers

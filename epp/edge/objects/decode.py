@@ -20,6 +20,7 @@ from epp.edge.objects.decode_pool import (
     decode_alpha_pool,
     decode_pool,
 )
+from epp.edge.objects.decode_rewrite import RewriteObject, RewriteSpec, decode_rewrite
 from epp.edge.objects.findings import Notice
 from epp.edge.objects.manifest import Manifest, Origin, without_nulls
 
@@ -33,7 +34,7 @@ class PoolObject(msgspec.Struct, frozen=True):
     origin: Origin
 
 
-ClusterObject = PoolObject | PodObject | ObjectiveObject
+ClusterObject = PoolObject | PodObject | ObjectiveObject | RewriteObject
 
 
 class Decoded(msgspec.Struct, frozen=True):
@@ -66,6 +67,8 @@ _KINDS: dict[tuple[str, str], _Kind] = {
     ("InferenceObjective", f"{ALPHA_POOL_GROUP}/v1alpha2"): _Kind(decode_objective, ObjectiveSpec),
     ("InferenceObjective", "llm-d.ai/v1alpha2"): _Kind(decode_objective, ObjectiveSpec),
     ("InferenceObjective", TUTORIAL_OBJECTIVE): _Kind(decode_objective, ObjectiveSpec),
+    ("InferenceModelRewrite", f"{ALPHA_POOL_GROUP}/v1alpha2"): _Kind(decode_rewrite, RewriteSpec),
+    ("InferenceModelRewrite", "llm-d.ai/v1alpha2"): _Kind(decode_rewrite, RewriteSpec),
 }
 _GROUPS = {version.rpartition("/")[0] for _, version in _KINDS}
 

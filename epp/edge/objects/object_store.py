@@ -1,7 +1,8 @@
 """All objects by what they are and where they came from, and what they make of the wanted pool. Pure.
 
 An endpoint is one target port of a ready pod that the pool's selector matches, in the pool's namespace; objectives
-belong to the pool when their poolRef names it and its group. Source: the reference's reconcilers and datastore.
+and rewrites belong to the pool when their poolRef names it and its group. Source: the reference's reconcilers and
+datastore.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,16 +11,21 @@ import msgspec
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import InvalidInput
+from epp.core.domain.model_rewrite import precedence
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.ports import ObjectState
 from epp.edge.objects.decode import ClusterObject, PoolObject
 from epp.edge.objects.decode_objective import ObjectiveObject
 from epp.edge.objects.decode_pod import PodObject
+from epp.edge.objects.decode_rewrite import RewriteObject
 from epp.edge.objects.findings import Notice
 from epp.edge.objects.manifest import Origin
+from epp.edge.objects.rewrite_oddities import rewrite_oddities
 
 Key = tuple[str, str, str]
+Attached = ObjectiveObject | RewriteObject
+"""objects that name their pool"""
 
 
 class WantedPool(msgspec.Struct, frozen=True):
@@ -74,8 +80,8 @@ class ObjectStore:
         """
         objects, problems = self._unique()
         pools = [found for found in objects if isinstance(found, PoolObject)]
-        objectives = [found for found in objects if isinstance(found, ObjectiveObject)]
-        notices = [*self._nothing_yet(objects), *_without_pool(objectives, pools)]
+        attached = [found for found in objects if isinstance(found, Attached)]
+        notices = [*self._nothing_yet(objects), *_without_pool(attached, pools)]
         wanted = [found for found in pools if self._wanted.matches(found.pool)]
         if len(wanted) != 1:
             problems.extend(self._no_single_pool(pools, wanted))
@@ -86,7 +92,12 @@ class ObjectStore:
         members = [found for found in objects if isinstance(found, PodObject) and _is_member(found, pool)]
         notices.extend(_never_ready(members))
         endpoints, clashes = _endpoints(members, pool)
-        state = ObjectState(pool, endpoints, _objectives_of(pool, objectives))
+        mine = [found for found in attached if _points_to(found, pool)]
+        rewrites = sorted(
+            (found for found in mine if isinstance(found, RewriteObject)), key=lambda found: precedence(found.rewrite)
+        )
+        notices.extend(rewrite_oddities(rewrites))
+        state = ObjectState(pool, endpoints, _objectives(mine), tuple(found.rewrite for found in rewrites))
         return Assembly(state, (*problems, *clashes), tuple(notices))
 
     def _choose(self, wanted: list[PoolObject]) -> PoolObject | None:
@@ -129,6 +140,8 @@ def _key(found: ClusterObject) -> Key:
         return f"InferencePool.{found.pool.group}", found.pool.namespace, found.pool.name
     if isinstance(found, ObjectiveObject):
         return "InferenceObjective", found.objective.namespace, found.objective.name
+    if isinstance(found, RewriteObject):
+        return "InferenceModelRewrite", found.rewrite.namespace, found.rewrite.name
     return "Pod", found.namespace, found.name
 
 
@@ -181,20 +194,24 @@ def _endpoints(members: list[PodObject], pool: InferencePool) -> tuple[tuple[End
     return tuple(endpoints), problems
 
 
-def _objectives_of(pool: InferencePool, objectives: list[ObjectiveObject]) -> tuple[InferenceObjective, ...]:
-    mine = [found.objective for found in objectives if _points_to(found, pool)]
-    return tuple(sorted(mine, key=lambda objective: objective.name))
+def _objectives(mine: list[Attached]) -> tuple[InferenceObjective, ...]:
+    objectives = [found.objective for found in mine if isinstance(found, ObjectiveObject)]
+    return tuple(sorted(objectives, key=lambda objective: objective.name))
 
 
-def _points_to(found: ObjectiveObject, pool: InferencePool) -> bool:
-    named = (found.pool_kind, found.pool_group, found.objective.pool_name, found.objective.namespace)
+def _points_to(found: Attached, pool: InferencePool) -> bool:
+    named = (found.pool_kind, found.pool_group, _pool_name(found), _key(found)[1])
     return named == ("InferencePool", pool.group, pool.name, pool.namespace)
 
 
-def _without_pool(objectives: list[ObjectiveObject], pools: list[PoolObject]) -> Iterator[Notice]:
-    for found in objectives:
+def _pool_name(found: Attached) -> str:
+    return found.objective.pool_name if isinstance(found, ObjectiveObject) else found.rewrite.pool_name
+
+
+def _without_pool(attached: list[Attached], pools: list[PoolObject]) -> Iterator[Notice]:
+    for found in attached:
         if not any(_points_to(found, known.pool) for known in pools):
-            objective = found.objective
-            target = f"{found.pool_kind} {objective.namespace}/{objective.pool_name} of group {found.pool_group}"
-            text = f"InferenceObjective {objective.namespace}/{objective.name} counts for nothing: there is no {target}"
+            kind, namespace, name = _key(found)
+            target = f"{found.pool_kind} {namespace}/{_pool_name(found)} of group {found.pool_group}"
+            text = f"{kind} {namespace}/{name} counts for nothing: there is no {target}"
             yield Notice(found.origin.source, text, found.origin.line)

@@ -39,6 +39,7 @@ class _Record:
         "fairness_id",
         "further",
         "model",
+        "model_rewrite",
         "priority",
         "refusal",
         "report",
@@ -57,6 +58,7 @@ class _Record:
         self.request_id = request.request_id if request else ""
         self.model = request.model if request else ""
         self.target_model = request.target_model if request else ""
+        self.model_rewrite = request.model_rewrite if request else ""
         self.priority = request.priority if request else 0
         self.fairness_id = request.fairness_id if request else ""
         self.streaming = request.streaming if request else False
@@ -172,6 +174,7 @@ def _explained(record: _Record) -> ExplainedDecision:
         request_id=_writable(record.request_id),
         model=_writable(record.model),
         target_model=_writable(record.target_model),
+        model_rewrite=_writable(record.model_rewrite),
         priority=record.priority,
         fairness_id=_writable(record.fairness_id),
         streaming=record.streaming,

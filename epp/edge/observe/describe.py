@@ -26,10 +26,10 @@ usual `process_*` metrics. A family appears with its first value.
 
 - Clients choose model names and fairness ids, so their number is bounded: the first {MOST_VALUES:,} distinct values of
   a label are kept, later ones become `other`. `model_name` and `target_model_name` share their places. Names of
-  objectives, rewrites and served models always have a place. Values are cut to {MOST_CHARACTERS} characters; what is
-  not valid UTF-8 becomes `?`.
+  objectives, of rewrites and of the models in them always have a place. Values are cut to {MOST_CHARACTERS} characters;
+  what is not valid UTF-8 becomes `?`.
 - Combinations of labels are bounded too: beyond {MOST_SERIES:,} of models (with flow and priority in the llm-d
-  dialect), new ones of names that are not configured are counted together as `other`.
+  dialect), new ones of names that are not configured are counted together as `other`; beyond twice as many, all are.
 - Endpoints are named `<pod>-rank-<index of the target port>`, as in the reference. Scheduling attempts carry the bare
   pod name and the port.
 - Series of an endpoint that left the pool disappear: gauges at once, counters after five minutes.
@@ -79,7 +79,11 @@ SECTIONS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
             families.ENDPOINT_QUEUE,
         ),
     ),
-    ("Scheduling", "", (families.SCHEDULING, families.ATTEMPTS, families.DISAGGREGATION, families.INFO)),
+    (
+        "Scheduling",
+        "",
+        (families.SCHEDULING, families.ATTEMPTS, families.DISAGGREGATION, families.MODEL_REWRITES, families.INFO),
+    ),
     (
         "Flow control",
         "Only with the feature gate `flowControl`. Queues are read when the page is asked for.",

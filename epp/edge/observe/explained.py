@@ -59,6 +59,8 @@ class ExplainedDecision(msgspec.Struct, frozen=True):
     request_id: str
     model: str
     target_model: str
+    model_rewrite: str
+    """name of the InferenceModelRewrite that gave the target, empty without one"""
     priority: int
     fairness_id: str
     streaming: bool

@@ -196,6 +196,13 @@ ATTEMPTS = Family(
         (("status", 0), ("target_model_name", 1), ("endpoint_name", 2), *_PLACE),
     ),
 )
+_REWRITE = (("model_rewrite_name", 0), ("model_name", 1), ("target_model", 2))
+MODEL_REWRITES = Family(
+    "counter",
+    "Requests that got an endpoint and whose target model an InferenceModelRewrite gave.",
+    gie=Exposed("inference_extension_model_rewrite_decisions_total", _REWRITE),
+    llm_d=Exposed("llm_d_epp_model_rewrite_decisions_total", _REWRITE),
+)
 INFO = Family(
     "gauge",
     "Always 1; the labels say which build this is.",

@@ -8,7 +8,7 @@ from epp.edge.observe.cells import Histogram
 from epp.edge.observe.label_values import OTHER, BoundedValues
 
 MOST_SERIES = 5_000
-"""sets of numbers; beyond, what the operator did not configure becomes `other` altogether"""
+"""sets of numbers; beyond, what the operator did not configure becomes `other` altogether, beyond twice as many all"""
 FlowKey = tuple[str, str, str, str]
 """label values of model, target model, fairness id, priority; the last two are empty unless `by_flow`"""
 
@@ -87,7 +87,8 @@ class RequestSeriesStore:
         fairness_id = self._flows.value(claimed[2])
         priority = self.priority_label(claimed[3]) if self._by_flow else ""
         if len(self._by_key) >= self._most_series and (model, target, fairness_id, priority) not in self._by_key:
-            if not (self._models.is_known(model) and self._models.is_known(target)):
+            are_known = self._models.is_known(model) and self._models.is_known(target)
+            if not are_known or len(self._by_key) >= 2 * self._most_series:
                 model = target = OTHER
             fairness_id = OTHER if self._by_flow else ""
         key = (model, target, fairness_id, priority)

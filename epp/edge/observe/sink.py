@@ -16,6 +16,7 @@ from epp.edge.observe.exposition import Series
 from epp.edge.observe.families import Dialect, Family
 from epp.edge.observe.label_values import MOST_VALUES, BoundedValues
 from epp.edge.observe.request_series import RequestSeries, RequestSeriesStore
+from epp.edge.observe.rewrite_counts import RewriteCounts
 
 MODEL_SERVER_ERROR = "ModelServerError"
 NO_ENDPOINT_FOUND = "failed to find"
@@ -42,6 +43,7 @@ class PrometheusSink:
     def __init__(self, dialect: Dialect = Dialect.GIE, *, most_label_values: int = MOST_VALUES) -> None:
         self._store = RequestSeriesStore(by_flow=dialect is not Dialect.GIE, most_values=most_label_values)
         self._attempts = EndpointAttempts()
+        self._rewrites = RewriteCounts(most_label_values)
         self._scheduling = Histogram(families.SCHEDULER_S)
         self._open: dict[int, RequestSeries] = {}
         """sets of routed requests by serial of the reservation, so that a request ends in the set it began in"""
@@ -57,8 +59,10 @@ class PrometheusSink:
         self._failure_kinds = BoundedValues(most_label_values)
 
     def known_names(self, names: Iterable[str]) -> None:
-        """Names of objectives, rewrites and served models: from now on these always have a series of their own."""
-        self._store.set_known(names)
+        """Names of objectives, rewrites and models in them: from now on these always have a series of their own."""
+        known = frozenset(names)
+        self._store.set_known(known)
+        self._rewrites.set_known(known)
 
     def request_started(self, request: InferenceRequest) -> None:  # noqa: ARG002  one protocol for all sinks
         """Counts the request as read (MetricSink)."""
@@ -75,6 +79,8 @@ class PrometheusSink:
         self._open[decision.reservation.serial] = series
         self._routed += 1
         self._scheduling.observe(decision.scheduler_s)
+        if request.model_rewrite:
+            self._rewrites.count(request.model_rewrite, series.key[0], series.key[1])
         self._attempts.succeeded(series.key[1], decision.endpoints[0])
         stages = decision.disaggregation
         if stages is not None:
@@ -156,6 +162,7 @@ class PrometheusSink:
             (families.FIRST_TOKEN, self._first_tokens),
             (families.SCHEDULING, lambda: [((), self._scheduling)]),
             (families.ATTEMPTS, self._attempts.series),
+            (families.MODEL_REWRITES, self._rewrites.series),
             (families.REQUESTS_READ, lambda: [((), self._read)]),
             (families.SERVED_NOT_PICKED, lambda: [((), self._served_not_picked)]),
             (families.DISAGGREGATION, lambda: tuple(self._disaggregation.items())),

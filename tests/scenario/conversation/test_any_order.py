@@ -1,11 +1,14 @@
 """Whatever the proxy sends in whatever order: nothing raises, and a decision is followed by exactly one Release."""
 
 from collections.abc import Sequence
+from random import Random
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from epp.core.domain.errors import ServiceUnavailable
+from epp.core.domain.model_rewrite import InferenceModelRewrite, RewriteRule, RewriteTarget
+from epp.core.domain.request import InferenceRequest
 from epp.core.protocol.commands import CancelRouting, Command, ExtendTimeout, Refuse, Release, Route
 from epp.core.protocol.conversation import Conversation
 from epp.core.protocol.events import (
@@ -23,15 +26,22 @@ from epp.core.protocol.events import (
     StreamEnded,
 )
 from epp.core.protocol.request_side import ConversationSettings
-from tests.support.playbook import decided
+from epp.core.routing.model_rewrite import may_rewrite, rewritten
+from epp.core.state.rewrite_table import NO_REWRITES, RewriteTable
+from tests.support.playbook import PICKED, decided
 
 HOLDS, ANSWERS, REFUSES = "routing holds", "routing answers", "routing refuses"
-ROUTING_EVENTS: dict[str, Event] = {
-    HOLDS: Held(3.0),
-    ANSWERS: decided(),
-    REFUSES: Refused(ServiceUnavailable("full")),
-}
-BODIES = (b"", b"{", b'{"model":"m","prompt":"x"}', b'{"model":"m","prompt":"x","priority":2}', b"x" * 300)
+BODIES = (
+    b"",
+    b"{",
+    b'{"model":"m","prompt":"x"}',
+    b'{"model":"m","prompt":"x","priority":2}',
+    b'{"prompt":"x"}',
+    b"x" * 150,
+    b"x" * 300,
+)
+GENERIC = RewriteRule((), (RewriteTarget("target"),))
+EVERYTHING = RewriteTable.of([InferenceModelRewrite("default", "everything", "pool", (GENERIC,))])
 FIELDS = {
     ":method": ("GET", "POST"),
     ":path": ("/v1/completions", "/v1/models", ""),
@@ -58,15 +68,21 @@ proxy_events = st.one_of(
     st.builds(ResponseBodyChunk, st.sampled_from(BODIES), st.booleans()),
     st.just(ResponseTrailers()),
 )
+tables = st.sampled_from([NO_REWRITES, EVERYTHING])
 steps = st.lists(proxy_events | st.sampled_from([HOLDS, ANSWERS, REFUSES]), max_size=14)
 
 
 class Stage:
     """Plays the executor: answers a question at most once, and not any more when it was taken back."""
 
-    def __init__(self, mode: BodyMode, *, sampled: bool) -> None:
-        limits = ConversationSettings(max_body_bytes=200, assume_body_mode=mode)
+    def __init__(self, mode: BodyMode, *, sampled: bool, expected: RewriteTable, rewrites: RewriteTable) -> None:
+        """The rules may be other ones by the time of the decision than was expected when the body came."""
+        limits = ConversationSettings(
+            max_body_bytes=200, assume_body_mode=mode, may_rewrite=lambda request: may_rewrite(request, expected)
+        )
         self._conversation = Conversation(limits, lambda: "generated", sampled=sampled)
+        self._rewrites = rewrites
+        self._request = InferenceRequest("r")
         self._is_asked = False
         self.decisions = 0
         self.commands: list[Command] = []
@@ -78,12 +94,20 @@ class Stage:
         elif self._is_asked:
             self._is_asked = step == HOLDS
             self.decisions += step == ANSWERS
-            self._happens(ROUTING_EVENTS[step])
+            self._happens(self._of_routing(step))
+
+    def _of_routing(self, step: str) -> Event:
+        if step == HOLDS:
+            return Held(3.0)
+        if step == REFUSES:
+            return Refused(ServiceUnavailable("full"))
+        return decided(PICKED, rewritten(self._request, self._rewrites, Random(1)))
 
     def _happens(self, event: Event) -> None:
         for command in self._conversation.receive(event):
             self.commands.append(command)
-            self._is_asked = self._is_asked or isinstance(command, Route)
+            if isinstance(command, Route):
+                self._is_asked, self._request = True, command.request
             if isinstance(command, CancelRouting):
                 self._is_asked = False
 
@@ -93,10 +117,21 @@ class Stage:
 
 
 @settings(max_examples=500, deadline=None)
-@given(modes, st.booleans(), steps)
-@example(BodyMode.BUFFERED, True, [RequestHeaders({}, True), ANSWERS, RequestHeaders({}, True), ANSWERS])
-def test_any_order(mode: BodyMode, sampled: bool, script: Sequence[Event | str]) -> None:
-    stage = Stage(mode, sampled=sampled)
+@given(modes, st.booleans(), tables, tables, steps)
+@example(
+    BodyMode.BUFFERED, True, NO_REWRITES, NO_REWRITES, [RequestHeaders({}, True), ANSWERS, RequestHeaders({}, True)]
+)
+@example(
+    BodyMode.BUFFERED,
+    False,
+    NO_REWRITES,
+    EVERYTHING,
+    [RequestHeaders({":path": "/v1/completions"}, False), RequestBodyChunk(BODIES[2], True), ANSWERS],
+)
+def test_any_order(
+    mode: BodyMode, sampled: bool, expected: RewriteTable, rewrites: RewriteTable, script: Sequence[Event | str]
+) -> None:
+    stage = Stage(mode, sampled=sampled, expected=expected, rewrites=rewrites)
     for step in script:
         stage.play(step)
     stage.play(StreamEnded())
@@ -107,7 +142,10 @@ def test_any_order(mode: BodyMode, sampled: bool, script: Sequence[Event | str])
     assert stage.count(ExtendTimeout) <= 1
     refusals = stage.count(Refuse)
     assert refusals <= 1
-    assert not refusals or isinstance(stage.commands[-1], Refuse), "nothing is said after a refusal"
+    said_after = stage.commands[
+        next((at for at, each in enumerate(stage.commands, 1) if isinstance(each, Refuse)), 0) :
+    ]
+    assert not refusals or len(said_after) == stage.decisions, "after a refusal a place is given back, and that is all"
 
     said = len(stage.commands)
     for step in (*script, StreamEnded()):

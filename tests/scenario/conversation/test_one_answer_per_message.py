@@ -6,6 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from epp.core.domain.request import InferenceRequest
 from epp.core.protocol.chunks import MAX_CHUNK_BYTES
 from epp.core.protocol.commands import Command, Continue, OverrideMode, Phase, Route, SendBody, SendRouting
 from epp.core.protocol.conversation import Conversation
@@ -20,7 +21,7 @@ from epp.core.protocol.events import (
     ResponseTrailers,
 )
 from epp.core.protocol.request_side import ConversationSettings
-from tests.support.playbook import decided, post, response
+from tests.support.playbook import PICKED, decided, post, response
 
 BODY = b'{"model":"m","prompt":"%s","priority":3}' % (b"na" * 70_000)
 PHASES = {
@@ -82,6 +83,7 @@ cut_lists = st.lists(st.integers(0, len(BODY)), max_size=6)
     response_trailers=st.booleans(),
     content_type=st.sampled_from(["application/json", "text/event-stream"]),
     sampled=st.booleans(),
+    target=st.sampled_from(["m", "target"]),
     decided_after=st.integers(0, 9),
 )
 def test_one_answer_per_message(
@@ -93,9 +95,14 @@ def test_one_answer_per_message(
     response_trailers: bool,
     content_type: str,
     sampled: bool,
+    target: str,
     decided_after: int,
 ) -> None:
-    conversation = Conversation(ConversationSettings(), lambda: "generated", sampled=sampled)
+    # Bodies are not shown in the other modes, so that their models stay as they are.
+    is_rewritten = mode is BodyMode.BUFFERED and target != "m"
+    settings = ConversationSettings(may_rewrite=lambda _: is_rewritten)
+    decision = decided(PICKED, InferenceRequest("r", model="m", target_model=target if is_rewritten else "m"))
+    conversation = Conversation(settings, lambda: "generated", sampled=sampled)
     messages = request_of(mode, response_mode, cuts, request_trailers)
     commands: list[Command] = []
     waits = False
@@ -104,12 +111,12 @@ def test_one_answer_per_message(
         waits = waits or any(isinstance(command, Route) for command in said)
         commands += said
         if waits and decided_after <= 0:
-            commands += conversation.receive(decided())
+            commands += conversation.receive(decision)
             waits = False
         decided_after -= 1
     if waits:
-        commands += conversation.receive(decided())
-    overrides = sampled and mode is BodyMode.BUFFERED and response_mode is BodyMode.NONE
+        commands += conversation.receive(decision)
+    overrides = (sampled or is_rewritten) and mode is BodyMode.BUFFERED and response_mode is BodyMode.NONE
     rest = response_of(response_mode, content_type, cuts, response_trailers, overrides)
     for message in rest:
         commands += conversation.receive(message)

@@ -55,7 +55,7 @@ def test_trailers_that_come_before_the_decision_are_answered_after_it() -> None:
 
 def test_priority_is_cut_out_of_the_body_and_the_length_follows() -> None:
     body = b'{ "model": "llama", "priority": 5, "prompt": "hello", "n": 1.0 }'
-    forwarded = b'{"model":"llama","prompt":"hello","n":1.0}'
+    forwarded = b'{ "model": "llama", "prompt": "hello", "n": 1.0 }'
     (
         Playbook()
         >> post(BUFFERED, headers={"content-length": str(len(body))})
@@ -188,8 +188,14 @@ def test_the_body_is_held_until_the_decision_and_not_longer() -> None:
     book = Playbook() >> post(BUFFERED) << Continue(HEADERS)
     assert book.conversation.held_bytes == 0
     book >> RequestBodyChunk(body, end_of_stream=True) << Route(ANY_REQUEST)
-    assert book.conversation.held_bytes == len(body) + len(b'{"model":"m","prompt":"x"}')
+    assert book.conversation.held_bytes == len(body)
     book >> decided()
+    assert book.conversation.held_bytes == 0
+
+
+def test_a_body_that_is_not_edited_is_dropped_once_read() -> None:
+    book = Playbook() >> post(BUFFERED) << Continue(HEADERS)
+    book >> RequestBodyChunk(BODY, end_of_stream=True) << Route(ANY_REQUEST)
     assert book.conversation.held_bytes == 0
 
 

@@ -180,12 +180,6 @@ def test_held_bytes_follow_the_body_and_end_with_the_decision() -> None:
     assert book.conversation.held_bytes == 0
 
 
-def test_held_bytes_count_both_the_body_and_its_replacement() -> None:
-    body = b'{"model":"m","prompt":"x","priority":1}'
-    book = Playbook() >> post(DUPLEX) >> RequestBodyChunk(body, end_of_stream=True)
-    assert book.conversation.held_bytes == len(body) + len(b'{"model":"m","prompt":"x"}')
-
-
 def test_the_prompt_is_a_view_of_the_body_as_the_client_wrote_it() -> None:
     prompt = rb'"caf\u00e9 \"quoted\""'
     book = Playbook() >> post(DUPLEX)

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from epp.app.membership import Membership
 from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.model_rewrite import InferenceModelRewrite, RewriteRule, RewriteTarget
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.ports import ObjectState
@@ -208,10 +209,20 @@ def test_without_trouble_a_retry_does_nothing(tmp_path: Path) -> None:
 
 def test_names_of_objectives_get_their_place_among_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(tmp_path)
-    known: list[list[str]] = []
+    known: list[set[str]] = []
     monkeypatch.setattr(rig.sink, "known_names", known.append)
     rig.membership.objects_changed(ObjectState(POOL, (A,), (InferenceObjective("default", "premium", "pool", 5),)))
-    assert known == [["premium"]]
+    assert known == [{"premium"}]
+
+
+def test_names_in_rewrites_get_their_place_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(tmp_path)
+    known: list[set[str]] = []
+    monkeypatch.setattr(rig.sink, "known_names", known.append)
+    rule = RewriteRule(("alias", "other"), (RewriteTarget("v1", 9), RewriteTarget("v2", 1)))
+    rewrite = InferenceModelRewrite("default", "canary", "pool", (rule,))
+    rig.membership.objects_changed(ObjectState(POOL, (A,), rewrites=(rewrite,)))
+    assert known == [{"canary", "alias", "other", "v1", "v2"}]
 
 
 def test_without_proxy_file_and_scraping_the_pool_is_followed_all_the_same() -> None:
@@ -230,5 +241,5 @@ def test_without_proxy_file_and_scraping_the_pool_is_followed_all_the_same() -> 
     assert hosts(roster.current.endpoints) == "ab"
     assert changes == ["changed"]
     assert lines == [
-        {"event": "pool changed", "log_level": "info", "pool": "pool", "endpoints": 2, "objectives": 0},
+        {"event": "pool changed", "log_level": "info", "pool": "pool", "endpoints": 2, "objectives": 0, "rewrites": 0},
     ]

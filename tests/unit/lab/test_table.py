@@ -42,6 +42,7 @@ DECISION = ExplainedDecision(
     request_id="up-000007",
     model="food-review",
     target_model="food-review",
+    model_rewrite="",
     priority=10,
     fairness_id="",
     streaming=False,

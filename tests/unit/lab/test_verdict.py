@@ -24,6 +24,7 @@ def decision(name: str, picked: str = A) -> ExplainedDecision:
         request_id=name,
         model="m",
         target_model="m",
+        model_rewrite="",
         priority=0,
         fairness_id="",
         streaming=False,

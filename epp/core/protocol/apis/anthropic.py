@@ -3,6 +3,7 @@
 import msgspec
 
 from epp.core.domain.errors import BadRequest
+from epp.core.domain.request import ModelField
 from epp.core.protocol.apis.json_fields import (
     MISSING,
     Data,
@@ -10,8 +11,8 @@ from epp.core.protocol.apis.json_fields import (
     is_filled_list,
     is_true,
     joined,
-    model_of,
     read_object,
+    text_of,
 )
 from epp.core.protocol.body import RequestBody
 
@@ -39,7 +40,8 @@ def read_messages(data: Data) -> RequestBody:
             param="messages",
         )
     return RequestBody(
-        model=model_of(fields.model),
+        model=text_of(fields.model),
+        model_field=ModelField.REQUIRED,
         prompt=joined(fields.tools, fields.system, fields.messages),
         streaming=is_true(fields.stream),
         max_tokens=integer_of(fields.max_tokens),
@@ -49,4 +51,4 @@ def read_messages(data: Data) -> RequestBody:
 
 def read_count_tokens(data: Data) -> RequestBody:
     """Body of POST /v1/messages/count_tokens: nothing is generated, so only the model counts."""
-    return RequestBody(model=model_of(read_object(_decode, data).model))
+    return RequestBody(model=text_of(read_object(_decode, data).model), model_field=ModelField.REQUIRED)

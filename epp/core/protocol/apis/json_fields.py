@@ -39,18 +39,6 @@ def read_object(decode: Callable[[Data], Fields], data: Data) -> Fields:
         ) from error
 
 
-def model_of(raw: msgspec.Raw) -> str:
-    """The model that every API with one must name; raises BadRequest."""
-    model = text_of(raw)
-    if model:
-        return model
-    raise BadRequest(
-        "model not found in request body",
-        hint='"model" must be a non-empty string: the name of the base model or of a LoRA adapter',
-        param="model",
-    )
-
-
 def text_of(raw: msgspec.Raw) -> str:
     """A JSON string, empty for anything else."""
     if bytes(memoryview(raw)[:1]) != b'"':

@@ -7,7 +7,7 @@ templates put them, because a prompt is cached from its beginning.
 import msgspec
 
 from epp.core.domain.errors import BadRequest
-from epp.core.domain.request import Prompt, PromptKind
+from epp.core.domain.request import ModelField, Prompt, PromptKind
 from epp.core.protocol.apis.json_fields import (
     MISSING,
     Data,
@@ -15,7 +15,6 @@ from epp.core.protocol.apis.json_fields import (
     is_filled_list,
     is_true,
     joined,
-    model_of,
     read_object,
     text_of,
     text_or_tokens,
@@ -87,7 +86,7 @@ def read_conversations(data: Data) -> RequestBody:
             hint='"items" must be a list with at least one item',
             param="items",
         )
-    return _named_body(fields, text_of(fields.model), joined(fields.items), None)
+    return _body(fields, joined(fields.items), None, ModelField.NONE)
 
 
 def read_embeddings(data: Data) -> RequestBody:
@@ -108,13 +107,12 @@ def read_images(data: Data) -> RequestBody:
     return _body(fields, Prompt(PromptKind.TEXT, memoryview(fields.prompt)), None)
 
 
-def _body(fields: _Fields, prompt: Prompt, max_tokens: int | None) -> RequestBody:
-    return _named_body(fields, model_of(fields.model), prompt, max_tokens)
-
-
-def _named_body(fields: _Fields, model: str, prompt: Prompt, max_tokens: int | None) -> RequestBody:
+def _body(
+    fields: _Fields, prompt: Prompt, max_tokens: int | None, model_field: ModelField = ModelField.REQUIRED
+) -> RequestBody:
     return RequestBody(
-        model=model,
+        model=text_of(fields.model),
+        model_field=model_field,
         prompt=prompt,
         streaming=is_true(fields.stream),
         max_tokens=max_tokens,

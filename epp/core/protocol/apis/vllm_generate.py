@@ -3,7 +3,7 @@
 import msgspec
 
 from epp.core.domain.errors import BadRequest
-from epp.core.domain.request import Prompt, PromptKind
+from epp.core.domain.request import ModelField, Prompt, PromptKind
 from epp.core.protocol.apis.json_fields import (
     MISSING,
     Data,
@@ -44,6 +44,7 @@ def read_generate(data: Data) -> RequestBody:
         )
     return RequestBody(
         model=text_of(fields.model),
+        model_field=ModelField.OPTIONAL,
         prompt=Prompt(PromptKind.TOKEN_IDS, token_ids(fields.token_ids, "generate", "token_ids")),
         streaming=is_true(fields.stream),
         max_tokens=integer_of(fields.sampling_params.max_tokens) if fields.sampling_params else None,

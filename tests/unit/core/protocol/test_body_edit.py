@@ -1,14 +1,12 @@
-"""Cutting a field out of a body leaves everything else as the client wrote it."""
+"""Edits of a body leave everything else as the client wrote it."""
 
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from epp.core.domain.errors import BadRequest
-from epp.core.protocol.apis.openai import read_completions
-from epp.core.protocol.body_edit import without_field
+from epp.core.protocol.body_edit import with_text, without_field
 
 scalars = (
     st.none()
@@ -16,9 +14,11 @@ scalars = (
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8"))
+    | st.sampled_from(['"model":', '"priority": 1', '{"model":"x"}', "\\", '"', "}"])
 )
+keys = st.text("abc", max_size=3) | st.sampled_from(["model", "priority"])
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=3), inner, max_size=3)
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=6
 )
 raw_values = st.one_of(
     st.builds(
@@ -31,48 +31,105 @@ raw_values = st.one_of(
     ),
     st.sampled_from(["1.50", "-0", "1E5", "0.1000", "1e400", '"\\u0041"', '"\\/"', '{"priority": 1}', "[ ]"]),
 )
-names = st.text(st.characters(codec="utf-8"), max_size=4) | st.sampled_from(["priority", "Priority", "priority "])
+FIELD = ['"model"', r'"mod\u0065l"', r'"\u006D\u006fdel"']
+other_names = st.sampled_from(["priority", "Model", "model ", "mode", "é", '"', "\\"]).map(json.dumps)
+names = st.sampled_from(FIELD) | other_names
 gaps = st.sampled_from(["", " ", "\n  ", "\r\n\t"])
+members = st.tuples(gaps, names, gaps, gaps, raw_values, gaps)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.dictionaries(names, raw_values, max_size=6), gaps, st.booleans())
-def test_every_other_member_stays_to_the_byte(members: dict[str, str], gap: str, ascii_names: bool) -> None:
-    spelled = [f"{json.dumps(name, ensure_ascii=ascii_names)}{gap}:{gap}{raw}" for name, raw in members.items()]
-    body = f"{gap}{{{gap}{f'{gap},{gap}'.join(spelled)}{gap}}}{gap}".encode()
-
-    edited = without_field(body, "priority").decode()
-
-    members.pop("priority", None)
-    assert edited == "{" + ",".join(f"{_shortest(name)}:{raw}" for name, raw in members.items()) + "}"
-    expected = {name: json.loads(raw) for name, raw in members.items()}
-    assert json.loads(edited) == expected, "as the model server parses it"
+def spelled(listed: list[tuple[str, str, str, str, str, str]], gap: str) -> bytes:
+    """An object with these members, each name and value with the white space around it."""
+    return f"{gap}{{{','.join(f'{a}{name}{b}:{c}{raw}{d}' for a, name, b, c, raw, d in listed)}}}{gap}".encode()
 
 
-def _shortest(name: str) -> str:
-    """A name with the only escapes that JSON demands."""
-    short = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
-    return '"' + "".join(short.get(c) or (f"\\u{ord(c):04x}" if c < " " else c) for c in name) + '"'
+def pairs(body: bytes) -> list[tuple[str, object]]:
+    """The members at the top in order, also those of the same name."""
+    found: list[tuple[str, object]] = json.JSONDecoder(object_pairs_hook=list).decode(body.decode().strip())
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(members, max_size=5), gaps)
+def test_a_field_gets_its_new_value_and_every_other_byte_stays(
+    listed: list[tuple[str, str, str, str, str, str]], gap: str
+) -> None:
+    body = spelled(listed, gap)
+    is_there = any(name in FIELD for _, name, *_ in listed)
+
+    edited = with_text(body, "model", 'the "target"', is_there=is_there)
+
+    replaced = [(a, name, b, c, r'"the \"target\""' if name in FIELD else raw, d) for a, name, b, c, raw, d in listed]
+    if is_there:
+        assert edited == spelled(replaced, gap)
+        assert with_text(body, "model", 'the "target"', is_there=False) == edited, "found without being told"
+    else:
+        assert pairs(edited) == [("model", 'the "target"'), *pairs(body)]
+        assert edited.replace(b'"model":"the \\"target\\""' + (b"," if listed else b""), b"", 1) == body
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(members, max_size=5), gaps)
+def test_a_field_goes_and_every_other_member_stays_to_the_byte(
+    listed: list[tuple[str, str, str, str, str, str]], gap: str
+) -> None:
+    left = [member for member in listed if member[1] not in FIELD]
+    assume(len(left) < len(listed))
+
+    edited = without_field(spelled(listed, gap), "model")
+
+    assert pairs(edited) == pairs(spelled(left, gap))
+    position = 0
+    for _, name, before, after, raw, _ in left:
+        member = f"{name}{before}:{after}{raw}".encode()
+        position = edited.index(member, position) + len(member)
 
 
 @pytest.mark.parametrize(
     ("body", "edited"),
     [
         (b'{"priority":1}', b"{}"),
-        (b"{}", b"{}"),
         (b'{"prior\\u0069ty":1,"a":1}', b'{"a":1}'),
         (b'{"priority":1,"a":{"priority":2},"priority":3}', b'{"a":{"priority":2}}'),
-        (b'{"a":1,"a":2,"priority":1}', b'{"a":2}'),
+        (b'{"a":1,"priority":1,"priority":2}', b'{"a":1}'),
+        (b'{"a":1,"priority":1,"priority":2, "b":2}', b'{"a":1,"b":2}'),
+        (b'{ "priority" : 1 , "priority" : [2] }', b"{  }"),
+        (b'{"a":1,"a":2,"priority":1}', b'{"a":1,"a":2}'),
+        (b'{"a":"\\"priority\\":1","b":["priority"],"priority":1}', b'{"a":"\\"priority\\":1","b":["priority"]}'),
+        (b'{"\xff":1,"priority":1}', b'{"\xff":1}'),
     ],
-    ids=["alone", "absent", "escaped", "twice and nested", "other name twice"],
+    ids=["alone", "escaped", "twice and nested", "at the end", "in the middle", "only", "twice", "text", "not UTF-8"],
 )
-def test_edges(body: bytes, edited: bytes) -> None:
+def test_fields_that_are_taken_out(body: bytes, edited: bytes) -> None:
     assert without_field(body, "priority") == edited
-    assert without_field(memoryview(body), "priority") == edited
 
 
-def test_a_name_that_is_not_utf8_is_refused() -> None:
-    body = b'{"model":"m","prompt":"x","\xff":1,"priority":1}'
-    assert read_completions(body).claimed_priority == 1, "names that are skipped are not looked at"
-    with pytest.raises(BadRequest, match="UTF-8"):
-        without_field(body, "priority")
+@pytest.mark.parametrize(
+    ("body", "edited"),
+    [
+        (b'{"model":"a"}', b'{"model":"b"}'),
+        (b'{"model":"a","model":"c"}', b'{"model":"b","model":"b"}'),
+        (b'{"model":"a","mod\\u0065l":"c"}', b'{"model":"b","mod\\u0065l":"b"}'),
+        (b'{"x":{"model":"a"},"model" : "a"}', b'{"x":{"model":"a"},"model" : "b"}'),
+        (b'{"x":"\\"model\\":\\"a\\"","model":"a"}', b'{"x":"\\"model\\":\\"a\\"","model":"b"}'),
+        (b'{"model":"a\\"b\\\\"}', b'{"model":"b"}'),
+    ],
+    ids=["alone", "twice", "escaped", "nested", "text", "value with escapes"],
+)
+def test_values_that_are_replaced(body: bytes, edited: bytes) -> None:
+    assert with_text(body, "model", "b", is_there=True) == edited
+
+
+@pytest.mark.parametrize(
+    ("body", "edited"),
+    [
+        (b"{}", b'{"model":"b"}'),
+        (b' { "prompt":"x" }', b' { "model":"b","prompt":"x" }'),
+        (b'{"model":null,"prompt":"x"}', b'{"model":"b","prompt":"x"}'),
+        (b'{"model":{"a":["}"]} ,"prompt":"x"}', b'{"model":"b" ,"prompt":"x"}'),
+        (b'{"metadata":{"model":"m"}}', b'{"model":"b","metadata":{"model":"m"}}'),
+    ],
+    ids=["nothing", "absent", "null", "no name", "nested"],
+)
+def test_values_that_were_not_there(body: bytes, edited: bytes) -> None:
+    assert with_text(body, "model", "b", is_there=False) == edited

@@ -2,8 +2,8 @@
 
 import pytest
 
-from epp.core.domain.errors import BadRequest
-from epp.core.domain.request import DEFAULT_FLOW
+from epp.core.domain.errors import BadRequest, InternalError
+from epp.core.domain.request import DEFAULT_FLOW, ModelField
 from epp.core.protocol.apis.parsers import ParserTable
 from epp.core.protocol.events import Headers, RequestHeaders
 from epp.core.protocol.request_assembly import RequestAssembly, path_of
@@ -15,7 +15,8 @@ def arrived(headers: Headers, subset: tuple[str, ...] | None = None) -> RequestH
     return RequestHeaders({":method": "POST", ":path": "/v1/completions", **headers}, False, subset)
 
 
-ASSEMBLY = RequestAssembly(ParserTable(["openai-parser"]), lambda: "generated")
+ASSEMBLY = RequestAssembly(ParserTable(["openai-parser"]), lambda: "generated", lambda _: False)
+REWRITING = RequestAssembly(ParserTable(), lambda: "generated", lambda _: True)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_the_subset_of_the_body_message_counts_more() -> None:
 
 def test_an_id_is_made_where_there_is_none() -> None:
     assert ASSEMBLY.whole(arrived({}), BODY, None).request_id == "generated"
-    assert ASSEMBLY.without_body(arrived({"x-request-id": ""})).request_id == "generated"
+    assert ASSEMBLY.unseen(arrived({"x-request-id": ""})).request_id == "generated"
 
 
 def test_a_body_that_nobody_reads_is_refused_and_an_empty_one_is_not() -> None:
@@ -73,6 +74,39 @@ def test_only_a_post_needs_a_body(method: str) -> None:
 
 
 def test_a_fallback_lets_any_body_pass_unread() -> None:
-    assembly = RequestAssembly(ParserTable(), lambda: "generated")
+    assembly = RequestAssembly(ParserTable(), lambda: "generated", lambda _: False)
     request = assembly.whole(arrived({":path": "/v1/audio"}), b"\x00 not json", None)
     assert (request.model, request.body_bytes, request.claimed_priority) == ("", 10, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", b'{"prompt":"x"}'),
+        ("/v1/completions", b'{"prompt":"x","model":null}'),
+        ("/v1/responses", b'{"input":"x"}'),
+        ("/v1/messages", b'{"messages":[1]}'),
+        ("/v1/messages/count_tokens", b"{}"),
+    ],
+)
+def test_a_body_needs_a_model_unless_a_rewrite_gives_one(path: str, body: bytes) -> None:
+    event = arrived({":path": path})
+    with pytest.raises(BadRequest) as caught:
+        RequestAssembly(ParserTable(), lambda: "generated", lambda _: False).whole(event, body, None)
+    assert (caught.value.message, caught.value.param) == ("model not found in request body", "model")
+    assert REWRITING.whole(event, body, None).model_field is ModelField.REQUIRED
+
+
+def test_no_model_is_needed_where_the_api_has_none_or_the_server_a_default() -> None:
+    assembly = RequestAssembly(ParserTable(["vllmhttp-parser", "openai-parser"]), lambda: "generated", lambda _: False)
+    generate = assembly.whole(arrived({":path": "/inference/v1/generate"}), b'{"token_ids":[5]}', None)
+    assert (generate.model, generate.model_field) == ("", ModelField.OPTIONAL)
+    conversation = assembly.whole(arrived({":path": "/v1/conversations"}), b'{"items":[1]}', None)
+    assert (conversation.model, conversation.model_field) == ("", ModelField.NONE)
+
+
+def test_a_body_that_is_not_shown_cannot_be_rewritten() -> None:
+    assert ASSEMBLY.unseen(arrived({})).model_field is ModelField.UNSEEN
+    with pytest.raises(InternalError, match="the proxy does not show the request body"):
+        REWRITING.unseen(arrived({}))
+    assert REWRITING.unseen(arrived({":path": "/v1/audio"})).model_field is ModelField.NONE, "no JSON to rewrite"

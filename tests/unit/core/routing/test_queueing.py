@@ -5,8 +5,9 @@ import pytest
 
 from epp.core.config.flow_parameters import ProgramAwareParameters, StaticUsageLimitParameters
 from epp.core.domain.errors import DroppedReason, InternalError, ServiceUnavailable
+from epp.core.domain.model_rewrite import InferenceModelRewrite, RewriteRule, RewriteTarget
 from epp.core.domain.objective import InferenceObjective
-from epp.core.domain.ports import TokenUsage
+from epp.core.domain.ports import ObjectState, TokenUsage
 from epp.core.flow.band import BandLimits
 from epp.core.flow.build import FlowPolicy
 from epp.core.flow.events import FlowOutcome
@@ -17,6 +18,8 @@ from epp.core.flow.usage_limits.static import StaticUsageLimit
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.state.columns import FloatColumn
 from tests.support.queueing_pool import EVERYBODY, QueueingPool
+from tests.support.routed_requests import endpoint
+from tests.support.small_pool import POOL
 
 
 def evicting(*, spare_begun: bool = True) -> FlowPolicy:
@@ -237,3 +240,21 @@ def test_a_ceiling_of_zero_lets_nobody_go() -> None:
     pool.ask("a")
     assert list(pool.tickets) == ["a"]
     assert pool.router.read().requests == 1
+
+
+def test_a_waiting_request_keeps_the_target_that_it_got_when_it_came() -> None:
+    """Its body was kept, or not, for that one."""
+    pool = QueueingPool()
+    pool.roster.objects_changed(ObjectState(POOL, (endpoint(),), rewrites=(rewrite_to("v1"),)))
+    pool.ask("a", model="alias")
+    pool.ask("b", model="alias")
+    pool.roster.objects_changed(ObjectState(POOL, (endpoint(),), rewrites=(rewrite_to("v2"),)))
+    pool.end("a")
+    assert pool.decisions["b"].request.target_model == "v1"
+    pool.ask("c", model="alias")
+    pool.end("b")
+    assert pool.decisions["c"].request.target_model == "v2"
+
+
+def rewrite_to(target: str) -> InferenceModelRewrite:
+    return InferenceModelRewrite("default", "r", "pool", (RewriteRule(("alias",), (RewriteTarget(target),)),))

@@ -8,16 +8,19 @@ import pytest
 from epp.core.domain.decision import Decision
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import DroppedReason, ResourceExhausted, ServiceUnavailable
+from epp.core.domain.model_rewrite import InferenceModelRewrite, RewriteRule, RewriteTarget
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.ports import LoadReport, ObjectState
 from epp.core.domain.request import InferenceRequest, Prompt, PromptKind
 from epp.core.routing.router import Router, RoutingPolicy
 from epp.core.scheduling.cycle import Candidates, Cycle
+from epp.core.scheduling.plugins import Scorer
 from epp.core.scheduling.profile import Profile, WeightedScorer
 from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
 from epp.core.scheduling.scheduler import Policy, Scheduler
 from epp.core.scheduling.scorers.active_request import ActiveRequestParameters, ActiveRequestScorer
+from epp.core.scheduling.scorers.lora_affinity import LoraAffinityScorer
 from epp.core.state.columns import FloatColumn
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster
@@ -38,23 +41,31 @@ class BestFirst:
 class Pool:
     """A router over endpoints that are picked by our own in-flight counts."""
 
-    def __init__(self, count: int, policy: RoutingPolicy | None = None) -> None:
+    def __init__(
+        self,
+        count: int,
+        policy: RoutingPolicy | None = None,
+        *,
+        scorer: Scorer | None = None,
+        rewrites: tuple[InferenceModelRewrite, ...] = (),
+    ) -> None:
         self.now = 1000.0
+        self._rewrites = rewrites
         self.ledger = InFlightLedger()
         self.roster = Roster(self.ledger, lambda: self.now)
         profile = Profile(
             "default",
             (),
-            (WeightedScorer("active-request-scorer", ActiveRequestScorer(ActiveRequestParameters()), 1.0),),
+            (WeightedScorer("scorer", scorer or ActiveRequestScorer(ActiveRequestParameters()), 1.0),),
             BestFirst(),
         )
         scheduler = Scheduler(Policy((profile,), SingleProfileHandler()), self.ledger, Random(1), lambda: self.now)
-        self.router = Router(self.roster, scheduler, policy or RoutingPolicy(), lambda: self.now)
+        self.router = Router(self.roster, scheduler, policy or RoutingPolicy(), lambda: self.now, Random(1))
         self.members(*range(count))
 
     def members(self, *numbers: int) -> None:
         self.endpoints = tuple(endpoint(number) for number in numbers)
-        self.roster.objects_changed(ObjectState(POOL, self.endpoints, OBJECTIVES))
+        self.roster.objects_changed(ObjectState(POOL, self.endpoints, OBJECTIVES, self._rewrites))
 
     def decide(self, **fields: object) -> Decision:
         decision = self.router.decide(InferenceRequest("r", **fields))  # type: ignore[arg-type]  # test shorthand
@@ -213,3 +224,37 @@ def test_nothing_is_held_against_an_endpoint_that_has_left() -> None:
     pool.members(0, 1)
     assert pool.roster.cooldowns.cooling(pool.now) == frozenset()
     assert pool.requests(endpoint(1)) == 2
+
+
+def rewrite(model: str, *targets: str) -> InferenceModelRewrite:
+    rule = RewriteRule((model,), tuple(map(RewriteTarget, targets)))
+    return InferenceModelRewrite("default", "rewrites", "pool", (rule,))
+
+
+def test_the_target_model_is_final_before_scheduling() -> None:
+    pool = Pool(3, scorer=LoraAffinityScorer(), rewrites=(rewrite("alias", "food"),))
+    pool.roster.load_reported(pool.endpoints[2], LoadReport(running_adapters=("food",), max_adapters=4))
+    decision = pool.decide(model="alias", target_model="alias")
+    assert decision.endpoint == endpoint(2), "where the adapter of the target is loaded"
+    assert (decision.request.model, decision.request.target_model) == ("alias", "food")
+    assert decision.request.model_rewrite == "rewrites"
+
+
+def test_the_objective_is_that_of_the_clients_model() -> None:
+    pool = Pool(1, rewrites=(rewrite("gold", "batch"),))
+    assert pool.decide(model="gold", target_model="gold").request.priority == 9
+
+
+def test_targets_are_drawn_anew_for_every_request() -> None:
+    pool = Pool(1, rewrites=(rewrite("alias", "v1", "v2"),))
+    drawn = [pool.decide(model="alias", target_model="alias").request.target_model for _ in range(40)]
+    assert set(drawn) == {"v1", "v2"}
+
+
+def test_whether_a_body_has_to_be_kept_is_known_beforehand() -> None:
+    pool = Pool(1, rewrites=(rewrite("alias", "food"),))
+    assert pool.router.may_rewrite(InferenceRequest("r", model="alias"))
+    assert not pool.router.may_rewrite(InferenceRequest("r", model="other"))
+    assert pool.router.may_rewrite(
+        InferenceRequest("r", model="other", headers={"x-gateway-model-name-rewrite": "food"})
+    )

@@ -133,3 +133,24 @@ def test_a_refusal_is_an_immediate_response() -> None:
 def test_any_status_travels_even_if_our_enum_has_no_name_for_it() -> None:
     message = parsed(codec.encode_refusal(HttpError(418, (), b"")))
     assert message.immediate_response.status.code == 418
+
+
+def test_a_piece_of_a_response_may_be_replaced_and_its_length_set() -> None:
+    command = Continue(Phase.RESPONSE_BODY, (("content-length", "4"),), body=b"body")
+    common = parsed(codec.encode_continue(command)).response_body.response
+    assert common.body_mutation.body == b"body"
+    assert set_headers(common.header_mutation) == {"content-length": b"4"}
+
+
+def test_a_piece_may_be_replaced_by_nothing() -> None:
+    message = parsed(codec.encode_continue(Continue(Phase.RESPONSE_BODY, body=b"")))
+    assert message.response_body.response.body_mutation.WhichOneof("mutation") == "body"
+
+
+def test_a_header_of_the_response_may_be_removed() -> None:
+    for message in (
+        parsed(codec.encode_continue(Continue(Phase.RESPONSE_HEADERS, remove_headers=("content-length",)))),
+        parsed(codec.encode_override(OverrideMode(BodyMode.STREAMED, remove_headers=("content-length",)))),
+    ):
+        mutation = message.response_headers.response.header_mutation
+        assert list(mutation.remove_headers) == ["content-length"]

@@ -9,7 +9,7 @@ from epp.core.domain.objective import InferenceObjective
 from epp.core.yaml import load_documents
 from epp.edge.objects.decode import decode
 from epp.edge.objects.object_store import Assembly, ObjectStore, WantedPool
-from tests.support.object_yaml import documents, objective_yaml, pod_yaml, pool_yaml
+from tests.support.object_yaml import documents, objective_yaml, pod_yaml, pool_yaml, rewrite_yaml, rule_yaml
 
 ANY = WantedPool()
 
@@ -228,3 +228,35 @@ def test_the_order_of_sources_and_objects_makes_no_difference() -> None:
             put(store, f"{index}.yaml", text)
         states.append(store.assemble().state)
     assert all(state == states[0] for state in states)
+
+
+def test_rewrites_belong_to_the_pool_that_they_name_and_come_oldest_first() -> None:
+    assembly = assembled(
+        pool_yaml("pool"),
+        rewrite_yaml("young", rule_yaml("x", to="y"), created="2026-02-01T00:00:00Z"),
+        rewrite_yaml("undated", rule_yaml("u", to="v")),
+        rewrite_yaml("old", rule_yaml("z", to="y"), created="2026-01-01T00:00:00Z"),
+        rewrite_yaml("of-nothing", rule_yaml("x", to="y"), pool="missing"),
+    )
+    assert [rewrite.name for rewrite in assembly.state.rewrites] == ["old", "young", "undated"]
+    (notice,) = assembly.notices
+    assert str(notice) == (
+        "a.yaml:38: InferenceModelRewrite default/of-nothing counts for nothing: there is no InferencePool "
+        "default/missing of group inference.networking.k8s.io"
+    )
+
+
+def test_rewrites_that_contradict_one_another_are_named_with_their_files_and_the_older_counts() -> None:
+    store = ObjectStore("objects", ANY)
+    young = rewrite_yaml("young", rule_yaml("x", to="y"), created="2026-02-01T00:00:00Z")
+    put(store, "a.yaml", documents(pool_yaml(), young))
+    put(store, "b.yaml", rewrite_yaml("old", rule_yaml("x", to="z"), created="2026-01-01T00:00:00Z"))
+    assembly = store.assemble()
+    (notice,) = assembly.notices
+    assert str(notice) == (
+        "a.yaml:9: InferenceModelRewrite default/young: default/old at b.yaml:1 rewrites 'x' too; it is older and "
+        "counts"
+    )
+    assert assembly.problems == ()
+    store.drop("b.yaml")
+    assert store.assemble().notices == ()

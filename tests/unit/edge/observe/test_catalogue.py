@@ -34,7 +34,7 @@ def used_pool(dialect: Dialect) -> WatchedPool:
     pool = WatchedPool(dialect, outside())
     pool.contains(endpoint(0))
     pool.scraped(endpoint(0), waiting=1)
-    request = InferenceRequest(request_id="r", model="m", body_bytes=100)
+    request = InferenceRequest(request_id="r", model="m", model_rewrite="canary", body_bytes=100)
     routed = decision(request, disaggregation=Disaggregation("prefill-decode"))
     pool.sink.request_routed(routed)
     pool.sink.request_finished(

@@ -21,7 +21,13 @@ def log(**bounds: int) -> DecisionLog:
 
 def request(request_id: str = "r-1", model: str = "tuned", target: str = "base") -> InferenceRequest:
     return InferenceRequest(
-        request_id=request_id, model=model, target_model=target, priority=3, fairness_id="team-a", body_bytes=900
+        request_id=request_id,
+        model=model,
+        target_model=target,
+        model_rewrite="canary",
+        priority=3,
+        fairness_id="team-a",
+        body_bytes=900,
     )
 
 
@@ -38,6 +44,7 @@ def test_a_decision_is_explained_by_the_scores_of_every_candidate() -> None:
         "request_id": "r-1",
         "model": "tuned",
         "target_model": "base",
+        "model_rewrite": "canary",
         "priority": 3,
         "fairness_id": "team-a",
         "streaming": False,

@@ -65,3 +65,16 @@ def test_memory_is_bounded_by_the_bounds_not_by_the_clients() -> None:
 
     assert len(sets.all()) <= 50 + 1
     assert len(sets._shortcuts) <= len(sets.all())
+
+
+def test_configured_names_are_bounded_too() -> None:
+    """A client may ask for every pair of them by the header that names a target."""
+    sets = store(by_flow=False, most_series=20)
+    names = [f"m-{number}" for number in range(50)]
+    sets.set_known(names)
+    for model in names:
+        for target in names:
+            sets.of(request(model, target=target))
+
+    assert len(sets.all()) == 2 * 20 + 1
+    assert sets.of(request("m-49", target="m-48")).key == (OTHER, OTHER, "", "")

@@ -1,10 +1,11 @@
 """Bodies of the APIs beside completions and chat completions."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from epp.core.domain.errors import BadRequest
-from epp.core.domain.request import Prompt, PromptKind
+from epp.core.domain.request import ModelField, Prompt, PromptKind
 from epp.core.protocol.apis import anthropic, openai, sglang_generate, vllm_generate
 from epp.core.protocol.apis.parsers import BodyReader
 from epp.core.protocol.body import RequestBody
@@ -61,7 +62,26 @@ def ids(*tokens: int) -> Prompt:
     ],
 )
 def test_what_is_taken_from_a_body(reader: BodyReader, body: bytes, expected: RequestBody) -> None:
-    assert reader(body) == expected
+    assert msgspec.structs.replace(reader(body), model_field=ModelField.NONE) == expected
+
+
+@pytest.mark.parametrize(
+    ("reader", "body", "model_field"),
+    [
+        (openai.read_responses, b'{"input":"x"}', ModelField.REQUIRED),
+        (openai.read_conversations, b'{"items":[1]}', ModelField.NONE),
+        (openai.read_embeddings, b'{"input":"x"}', ModelField.REQUIRED),
+        (openai.read_images, b'{"prompt":"x"}', ModelField.REQUIRED),
+        (openai.read_chat_completions, b'{"messages":[1]}', ModelField.REQUIRED),
+        (openai.read_completions, b'{"prompt":"x"}', ModelField.REQUIRED),
+        (anthropic.read_messages, b'{"messages":[1]}', ModelField.REQUIRED),
+        (anthropic.read_count_tokens, b"{}", ModelField.REQUIRED),
+        (vllm_generate.read_generate, b'{"token_ids":[5]}', ModelField.OPTIONAL),
+        (sglang_generate.read_generate, b'{"text":"x"}', ModelField.NONE),
+    ],
+)
+def test_who_needs_a_model_is_left_to_routing(reader: BodyReader, body: bytes, model_field: ModelField) -> None:
+    assert (reader(body).model, reader(body).model_field) == ("", model_field)
 
 
 @pytest.mark.parametrize(
@@ -69,13 +89,10 @@ def test_what_is_taken_from_a_body(reader: BodyReader, body: bytes, expected: Re
     [
         (openai.read_responses, b'{"model":"m"}', "invalid responses request: must have input field"),
         (openai.read_responses, b'{"model":"m","input":[]}', "invalid responses request: must have input field"),
-        (openai.read_responses, b'{"input":"x"}', "model not found in request body"),
         (openai.read_conversations, b'{"items":[]}', "invalid conversations request: must have items field"),
         (openai.read_embeddings, b'{"model":"e","input":{}}', "invalid embeddings request: must have input field"),
         (openai.read_images, b'{"model":"i"}', "invalid images generations request: must have prompt field"),
         (anthropic.read_messages, b'{"model":"c"}', "invalid messages request: must have valid messages field"),
-        (anthropic.read_messages, b'{"messages":[1]}', "model not found in request body"),
-        (anthropic.read_count_tokens, b"{}", "model not found in request body"),
         (vllm_generate.read_generate, b'{"model":"m"}', "invalid generate request: must have token_ids field"),
         (vllm_generate.read_generate, b'{"token_ids":["a"]}', "invalid generate request: must have token_ids field"),
         (vllm_generate.read_generate, b'{"token_ids":[-1]}', "invalid generate request: must have token_ids field"),
