@@ -7,7 +7,7 @@ import msgspec
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.ports import Clock
-from epp.core.domain.request import NO_PROMPT, InferenceRequest
+from epp.core.domain.request import InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
     Learner,
@@ -79,11 +79,11 @@ class Scheduler:
         primary = self._profiles[self._policy.handler.profiles(cycle, self._names)[0]]
         left, picked, card = primary.run(cycle, candidates)
         endpoints = tuple(left.endpoint(index) for index in picked)
-        reservation = self._ledger.reserve(int(left.slots[picked[0]]), request.prompt.token_count)
+        reservation = self._ledger.reserve(int(left.slots[picked[0]]), request.token_count)
         for observer in self._observers:
             observer.picked(cycle, reservation)
         return Decision(
-            request=msgspec.structs.replace(request, prompt=NO_PROMPT),
+            request=request.without_prompt(),
             endpoints=endpoints,
             destinations=",".join([endpoint.destination for endpoint in endpoints]),
             reservation=reservation,

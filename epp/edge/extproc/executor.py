@@ -10,7 +10,7 @@ import msgspec
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
 from epp.core.domain.ports import Clock, MetricSink, RequestReport
-from epp.core.domain.request import NO_PROMPT, InferenceRequest
+from epp.core.domain.request import InferenceRequest
 from epp.core.flow.ticket import Answer, Ticket
 from epp.core.protocol.commands import (
     CancelRouting,
@@ -224,7 +224,7 @@ class StreamExecutor:
 
     def _refuse(self, refusal: Refusal) -> None:
         if self._request is not None:
-            self._request = msgspec.structs.replace(self._request, prompt=NO_PROMPT)
+            self._request = self._request.without_prompt()
         self._services.metrics.request_refused(self._request, refusal)
         self._stream.send(codec.encode_refusal(to_http(refusal, self._request_id)))
 
