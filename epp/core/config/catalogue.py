@@ -48,6 +48,8 @@ class Need(msgspec.Struct, frozen=True):
     """type that the producer must have"""
     created_with: msgspec.Struct | None = None
     """parameters of the producer that is made when none is declared; None: do without"""
+    or_type: str = ""
+    """another type that will do: when it is named, or declared where the first one is not"""
 
 
 def no_needs(parameters: Any) -> tuple[Need, ...]:  # noqa: ARG001  the shape of PluginType.needs
@@ -71,6 +73,8 @@ class PluginType(msgspec.Struct, frozen=True):
     """given parameters are a notice and no mistake, where the reference ignores them and files rely on it"""
     most_profiles: int | None = None
     """of a profile handler: how many profiles it can serve, None for any number"""
+    instead: str = ""
+    """of a deprecated type: what to write instead"""
     without_effect: str = ""
     """why declaring it changes nothing yet; becomes a notice"""
     inert_fields: Mapping[str, str] = {}

@@ -138,6 +138,9 @@ class PluginTable:
         if entry.type != plugin_type.name:
             notice = f"the plugin type {entry.type!r} is deprecated; write {plugin_type.name!r}"
             self.findings.notice((*path, "type"), notice)
+        if plugin_type.instead:
+            notice = f"the plugin type {entry.type!r} is deprecated; write {plugin_type.instead}"
+            self.findings.notice((*path, "type"), notice)
         if plugin_type.stability is Stability.ALPHA:
             self.findings.notice((*path, "type"), f"{plugin_type.name} is experimental")
 

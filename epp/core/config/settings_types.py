@@ -11,6 +11,7 @@ from epp.core.config.parameters import (
     InFlightLoadProducerParameters,
     MetricsDataSourceParameters,
     StaticUsageLimitParameters,
+    TokenProducerParameters,
 )
 
 METRICS_SOURCE = "metrics-data-source"
@@ -18,6 +19,7 @@ METRICS_EXTRACTOR = "core-metrics-extractor"
 UTILIZATION_DETECTOR = "utilization-detector"
 FILE_DISCOVERY = "file-discovery"
 IN_FLIGHT_LOAD = "inflight-load-producer"
+TOKEN_PRODUCER = "token-producer"  # noqa: S105  tokens of a text
 
 STALENESS_IS_A_FLAG = "the age of metrics that still count is set by --metrics-staleness-threshold"
 _ONE_WAY_TLS = "the metrics page is read without a client certificate, against the CAs of the system"
@@ -55,6 +57,16 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
         PluginKind.PRODUCER,
         InFlightLoadProducerParameters,
         without_effect="the picker counts what it has in flight by itself, so its parameters have no effect",
+    ),
+    _setting(
+        TOKEN_PRODUCER,
+        PluginKind.PRODUCER,
+        TokenProducerParameters,
+        aliases=("tokenizer",),
+        inert_fields={
+            "estimate": "letters are never taken for tokens: without token ids the approximate index decides",
+            "udsTokenizerConfig": "that tokenizer is deprecated; use vllm, local or the pods",
+        },
     ),
     _setting(
         "global-strict-fairness-policy", PluginKind.FAIRNESS_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL

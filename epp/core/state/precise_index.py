@@ -11,8 +11,8 @@ Rules:
 - A block counts while any medium holds it, with the weight of the best one (gpu 1, cpu 0.8 by default).
 - Only KV cache groups with full attention are indexed: a window of a sliding one says nothing about a prefix.
 
-Memory: about 180 bytes per block that one slot holds, about 100 more for each further slot that holds it too (measured);
-at most `most_blocks` blocks per slot, 47 MB with the default, and blocks beyond that are passed over.
+Memory: about 180 bytes per block that one slot holds, about 100 more for each further slot that holds it (measured); at
+most `most_blocks` blocks per slot, which are 47 MB with the default; blocks beyond that are passed over.
 """
 
 from collections.abc import Iterator, Mapping

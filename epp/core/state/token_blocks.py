@@ -41,7 +41,7 @@ def root_key(adapter: str, block_tokens: int) -> int:
     return xxhash.xxh3_64_intdigest(f"{block_tokens}\0{adapter}".encode("utf-8", "surrogatepass"))
 
 
-def chain_keys(parent: int, token_ids: bytes, block_tokens: int, extras: Mapping[int, int]) -> list[int]:
+def chain_keys(parent: int, token_ids: bytes | memoryview, block_tokens: int, extras: Mapping[int, int]) -> list[int]:
     """Keys of the whole blocks of `token_ids`, which follow the block of key `parent`; `extras` by number of block."""
     digest = xxhash.xxh3_64_intdigest
     step = block_tokens * TOKEN_BYTES
