@@ -121,12 +121,12 @@ def read_live(frames: Sequence[bytes]) -> tuple[Topic, int, bytes]:
     return read_topic(frames[0]), _sequence(frames[1]), frames[2]
 
 
-def read_replayed(frames: Sequence[bytes]) -> tuple[int, bytes] | None:
-    """Sequence number and payload of a message that is sent again; None for the end of them."""
-    if len(frames) < 2:
-        raise MalformedEvents(f"a replayed message has {len(frames)} frames, not a sequence number and a batch")
-    number, payload = frames[-2:]
-    return None if number == END_OF_REPLAY else (_sequence(number), payload)
+def read_replayed(frames: Sequence[bytes]) -> tuple[Topic, int, bytes] | None:
+    """Topic, if it was sent, sequence number and payload of a message that is sent again; None for the end of them."""
+    if len(frames) not in (3, 4):
+        raise MalformedEvents(f"a replayed message has {len(frames)} frames, not an empty one, a number and a batch")
+    topic, number, payload = frames[-3:]
+    return None if number == END_OF_REPLAY else (read_topic(topic), _sequence(number), payload)
 
 
 def replay_request(first: int) -> tuple[bytes, bytes]:

@@ -96,6 +96,11 @@ class EventSequence:
         """The publisher cannot be heard any more."""
         self._is_unchecked = True
 
+    def given_up(self) -> list[Command]:
+        """The publisher has not been heard for so long that what is known is not believed any more."""
+        self._last = NO_SEQUENCE
+        return [Void()]
+
     def live(self, number: int, batch: EventBatch, now: float) -> list[Command]:
         """A batch as it was published."""
         if self._is_replaying:

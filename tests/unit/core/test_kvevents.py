@@ -208,9 +208,10 @@ def test_other_frames_are_malformed(frames: list[bytes]) -> None:
 def test_frames_of_a_replay() -> None:
     number = (7).to_bytes(8, "big")
     assert replay_request(7) == (b"", number)
-    assert read_replayed([b"", number, b"batch"]) == (7, b"batch")
-    assert read_replayed([b"", b"kv@pod@model", number, b"batch"]) == (7, b"batch"), "vLLM since pull request 45177"
+    assert read_replayed([b"", number, b"batch"]) == (Topic(), 7, b"batch")
+    named = [b"", b"kv@pod@model", number, b"batch"]
+    assert read_replayed(named) == (Topic("pod", "model"), 7, b"batch"), "vLLM since pull request 45177"
     assert read_replayed([b"", END_OF_REPLAY, b""]) is None
     assert read_replayed([b"", b"kv@pod@model", END_OF_REPLAY, b""]) is None
     with pytest.raises(MalformedEvents):
-        read_replayed([b""])
+        read_replayed([number, b"batch"])

@@ -157,6 +157,13 @@ def test_after_a_lost_connection_the_next_batch_is_checked_even_if_nobody_notice
     assert sequence.replay_ended(NOW) == apply(3)
 
 
+def test_a_publisher_that_stays_silent_is_followed_anew() -> None:
+    sequence = following()
+    sequence.disconnected()
+    assert sequence.given_up() == [Void()]
+    assert sequence.connected() == [Void(), AskReplay(0)]
+
+
 def test_without_a_replay_socket_a_gap_voids_what_is_known() -> None:
     sequence = following(can_replay=False)
     assert sequence.live(4, batch(4), NOW) == [Void(), *apply(4)]
