@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from epp.core.domain.errors import BadRequest
-from epp.core.domain.request import DEFAULT_FLOW, InferenceRequest
+from epp.core.domain.request import DEFAULT_FLOW, InferenceRequest, PromptKind
 from epp.core.protocol.apis.parsers import ParserTable
 from epp.core.protocol.body import NO_BODY, RequestBody
 from epp.core.protocol.events import RequestHeaders
@@ -52,7 +54,10 @@ class RequestAssembly:
                 f"no parser registered matching path suffix for: {path}",
                 hint=f"bodies are read by {', '.join(self._parsers.names)}; passthrough-parser would let others pass",
             )
-        return self._assemble(event, reader(data), len(data), subset)
+        body = reader(data)
+        if body.prompt.kind is PromptKind.TEXT:
+            body = msgspec.structs.replace(body, prompt=msgspec.structs.replace(body.prompt, body=data))
+        return self._assemble(event, body, len(data), subset)
 
     def _assemble(self, event: RequestHeaders, body: RequestBody, body_bytes: int, subset: Subset) -> InferenceRequest:
         headers = event.headers

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from epp.core.domain.errors import Refusal
+from epp.core.domain.errors import DroppedReason, Refusal, ServiceUnavailable
 
 DROPPED_REASON = "x-llm-d-request-dropped-reason"
 
@@ -54,3 +54,10 @@ def to_http(refusal: Refusal, request_id: str) -> HttpError:
     if refusal.retry_after_s is not None:
         headers.append(("retry-after", str(refusal.retry_after_s)))
     return HttpError(row.status, tuple(headers), msgspec.json.encode(body))
+
+
+def shutting_down() -> ServiceUnavailable:
+    """For a request that waits while the server stops."""
+    return ServiceUnavailable(
+        "the endpoint picker is shutting down", reason=DroppedReason.SHUTTING_DOWN, retry_after_s=1
+    )

@@ -32,8 +32,6 @@ LONGEST_RECONNECT_MS = 5000
 HEARTBEAT_MS = 5000
 HEARTBEAT_TIMEOUT_MS = 15_000
 MOST_WAITING_MESSAGES = 1000
-REPLAY_IDLE_S = 2.0
-"""longest wait for the next message of a replay"""
 REPLAY_RETRY_S = 0.5
 DISCONNECT_GRACE_S = 10.0
 """how long what is known is believed while the publisher cannot be heard"""
@@ -62,6 +60,8 @@ class EventSettings(msgspec.Struct, frozen=True):
     replay_port: int | None = None
     """None: lost events cannot be asked for again"""
     topic_filter: str = "kv@"
+    replay_idle_s: float = 2.0
+    """longest wait for the next message of a replay"""
 
 
 class Subscription:
@@ -85,7 +85,7 @@ class Subscription:
         self._replays = replays
         self._clock = clock
         self._sleep = sleep
-        self._topic_filter = settings.topic_filter
+        self._settings = settings
         self._url = f"tcp://{destination(endpoint.address, settings.socket_port + endpoint.rank)}"
         replay_port = settings.replay_port
         self._replay_url = (
@@ -105,7 +105,7 @@ class Subscription:
         try:
             _prepare(socket)
             socket.setsockopt(zmq.RCVHWM, MOST_WAITING_MESSAGES)
-            socket.setsockopt_string(zmq.SUBSCRIBE, self._topic_filter)
+            socket.setsockopt_string(zmq.SUBSCRIBE, self._settings.topic_filter)
             monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
             socket.connect(self._url)
             async with asyncio.TaskGroup() as self._tasks:
@@ -181,7 +181,7 @@ class Subscription:
             socket.connect(self._replay_url or "")
             await socket.send_multipart(replay_request(first))
             while True:
-                async with asyncio.timeout(REPLAY_IDLE_S):
+                async with asyncio.timeout(self._settings.replay_idle_s):
                     message = read_replayed(await socket.recv_multipart())
                 if message is None:
                     return ""
@@ -190,7 +190,7 @@ class Subscription:
                 self._carry_out(self._sequence.replayed(number, self._read(payload)))
                 await asyncio.sleep(0)
         except TimeoutError:
-            return f"no message within {REPLAY_IDLE_S:g} s"
+            return f"no message within {self._settings.replay_idle_s:g} s"
         except (MalformedEvents, zmq.ZMQError) as error:
             return str(error)
         finally:
