@@ -14,6 +14,7 @@ from epp.app.listening import bind, host_of
 from epp.app.membership import Membership
 from epp.app.object_source import open_object_source, waiting_for
 from epp.app.options import ServeOptions
+from epp.app.precise_prefix import PrecisePrefix
 from epp.app.scrape_results import ScrapeResults
 from epp.core.config.describe import describe
 from epp.core.config.settings import PickerConfig
@@ -25,6 +26,7 @@ from epp.core.routing.priority import BodyPriority, PriorityPolicy
 from epp.core.routing.router import Router, RoutingPolicy
 from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
+from epp.core.scheduling.producers.precise_prefix_cache import PrecisePrefixCacheProducer
 from epp.core.scheduling.scheduler import Policy, Scheduler
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster
@@ -91,6 +93,14 @@ class PickerProcess:
         self._budget = BodyBudget(options.max_buffered_bytes)
         self._readiness = Readiness()
         router = Router(self._roster, scheduler, routing_policy(options, config), clock)
+        self._precise = PrecisePrefix(
+            policy,
+            config,
+            self._roster,
+            on_event_problem=self._event_problem,
+            on_token_problem=self._token_problem,
+            clock=clock,
+        )
         self._transport = self._make_transport(router, clock)
         self._health = HealthServer(host_of(options.bind_address), options.grpc_health_port, self._readiness)
         self._poller = self._make_poller(config)
@@ -98,6 +108,7 @@ class PickerProcess:
         self._membership = Membership(
             roster=self._roster,
             poller=self._poller,
+            followers=(self._precise,),
             eds=self._eds,
             sink=self._sink,
             logger=self._logger,
@@ -128,6 +139,7 @@ class PickerProcess:
             group.create_task(self._source.run())
             if self._poller is not None:
                 group.create_task(self._poller.run())
+            group.create_task(self._precise.run())
             group.create_task(self._check_regularly())
             group.create_task(self._retry_regularly())
 
@@ -145,6 +157,7 @@ class PickerProcess:
         await self._transport.drain(0.0)
         await self._admin.stop()
         await self._health.stop()
+        await self._precise.close()
 
     def _make_endpoint_file(self) -> None:
         """Envoy does not start without the file. One of a former run stays until the pool is known again."""
@@ -183,6 +196,7 @@ class PickerProcess:
             budget=self._budget,
             new_request_id=lambda: str(uuid.uuid4()),
             wants_sample=(lambda: not next(numbers) % every) if every else (lambda: False),
+            tokens=self._precise.tokens,
         )
         credentials = None
         if options.secure_serving:
@@ -219,7 +233,8 @@ class PickerProcess:
     def _make_admin(self, policy: Policy, clock: Callable[[], float]) -> AdminServer:
         options = self._options
         pool = PoolReader(self._roster, self._ledger, self._roster.cooldowns, clock)
-        producers = [each.plugin for each in policy.producers if isinstance(each.plugin, ApproxPrefixCacheProducer)]
+        kinds = (ApproxPrefixCacheProducer, PrecisePrefixCacheProducer)
+        producers = [each.plugin for each in policy.producers if isinstance(each.plugin, kinds)]
         catalogue = Catalogue(
             self._sink,
             pool,
@@ -276,6 +291,12 @@ class PickerProcess:
 
     def _scrape_problem(self, problem: ScrapeProblem) -> None:
         self._problems.warning(f"scrape {problem.endpoint.key}", "no metrics", problem=str(problem))
+
+    def _event_problem(self, endpoint: Endpoint, problem: str) -> None:
+        self._problems.warning(f"events {endpoint.key}", "KV-cache events", endpoint=endpoint.key, problem=problem)
+
+    def _token_problem(self, problem: str) -> None:
+        self._problems.warning("tokens", "no token ids, the approximate prefix index decides", problem=problem)
 
     def _object_notice(self, notice: Notice) -> None:
         self._logger.info("object", notice=str(notice))
