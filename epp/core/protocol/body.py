@@ -2,7 +2,7 @@
 
 import msgspec
 
-from epp.core.domain.request import NO_PROMPT, Prompt
+from epp.core.domain.request import NO_PROMPT, MultimodalItem, Prompt
 
 
 class RequestBody(msgspec.Struct, frozen=True):
@@ -10,6 +10,8 @@ class RequestBody(msgspec.Struct, frozen=True):
 
     model: str = ""
     prompt: Prompt = NO_PROMPT
+    multimodal: tuple[MultimodalItem, ...] = ()
+    """among token ids"""
     streaming: bool = False
     max_tokens: int | None = None
     cache_salt: str = ""

@@ -69,6 +69,7 @@ class RequestAssembly:
             model=body.model,
             target_model=body.model,
             prompt=body.prompt,
+            multimodal=body.multimodal,
             streaming=body.streaming,
             max_tokens=body.max_tokens,
             cache_salt=body.cache_salt,

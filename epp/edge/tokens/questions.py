@@ -8,6 +8,7 @@ import numpy as np
 
 from epp.core.domain.errors import PickerError
 from epp.core.domain.request import InferenceRequest, MultimodalItem, PromptKind
+from epp.core.protocol.apis.mm_features import Features, items_of
 
 RENDERED_FIELDS = (
     "model",
@@ -54,19 +55,9 @@ class Told(msgspec.Struct, frozen=True):
     multimodal: tuple[MultimodalItem, ...] = ()
 
 
-class _Placeholder(msgspec.Struct):
-    offset: int
-    length: int
-
-
-class _Features(msgspec.Struct):
-    mm_hashes: dict[str, list[str | None]] | None = None
-    mm_placeholders: dict[str, list[_Placeholder]] | None = None
-
-
 class _Rendered(msgspec.Struct):
     token_ids: list[int]
-    features: _Features | None = None
+    features: Features | None = None
 
 
 class _Tokenized(msgspec.Struct):
@@ -162,15 +153,8 @@ def _packed(ids: list[int]) -> bytes:
     return np.array(ids, dtype="<u4").tobytes()
 
 
-def _items(features: _Features | None) -> tuple[MultimodalItem, ...]:
-    if features is None or not features.mm_placeholders:
-        return ()
-    items = []
-    for modality, places in features.mm_placeholders.items():
-        hashes = (features.mm_hashes or {}).get(modality, [])
-        if len(hashes) != len(places) or not all(hashes):
-            raise TokensUnknown("the render service does not say what the multimodal items are")
-        items += [
-            MultimodalItem(str(each), place.offset, place.length) for each, place in zip(hashes, places, strict=True)
-        ]
-    return tuple(sorted(items, key=lambda item: item.offset))
+def _items(features: Features | None) -> tuple[MultimodalItem, ...]:
+    items = items_of(features)
+    if items is None:
+        raise TokensUnknown("the render service does not say what the multimodal items are")
+    return items

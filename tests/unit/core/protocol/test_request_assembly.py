@@ -76,3 +76,9 @@ def test_a_fallback_lets_any_body_pass_unread() -> None:
     assembly = RequestAssembly(ParserTable(), lambda: "generated")
     request = assembly.whole(arrived({":path": "/v1/audio"}), b"\x00 not json", None)
     assert (request.model, request.body_bytes, request.claimed_priority) == ("", 10, None)
+
+
+def test_a_text_prompt_knows_the_body_around_it_and_token_ids_do_not() -> None:
+    text = ASSEMBLY.whole(arrived({}), BODY, None).prompt
+    assert (bytes(text.data), text.body) == (b'"x"', BODY)
+    assert ASSEMBLY.whole(arrived({}), b'{"model":"m","prompt":[1,2]}', None).prompt.body == b""
