@@ -47,9 +47,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 lock: $(INSTALLED) ## write both lock files anew (needs uv on the PATH)
-	uv pip compile pyproject.toml --quiet --upgrade --extra fast --extra lab --group dev --generate-hashes \
+	uv pip compile pyproject.toml --quiet --upgrade --extra fast --extra lab --extra tokenizers --group dev --generate-hashes \
 	  --only-binary :all: --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements.lock
-	uv pip compile pyproject.toml --quiet --extra fast --extra lab --constraint requirements.lock --generate-hashes \
+	uv pip compile pyproject.toml --quiet --extra fast --extra lab --extra tokenizers --constraint requirements.lock --generate-hashes \
 	  --only-binary :all: --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements-runtime.lock
 
 clean: ## remove what the other commands made

@@ -8,7 +8,7 @@ from epp.app.listening import host_of
 from epp.app.options import ServeOptions
 from epp.app.routing import Routing, sampler
 from epp.core.config.settings import PickerConfig
-from epp.core.domain.ports import Clock, MetricSink
+from epp.core.domain.ports import Clock, MetricSink, TokenSource
 from epp.core.protocol.request_assembly import MayRewrite
 from epp.core.protocol.request_side import ConversationSettings
 from epp.core.routing.priority import BodyPriority
@@ -38,6 +38,7 @@ def services_of(
     faults: FaultLog,
     clock: Clock,
     budget: BodyBudget,
+    tokens: TokenSource | None,
 ) -> Services:
     """For streams that begin from now on."""
     return Services(
@@ -47,6 +48,7 @@ def services_of(
         clock=clock,
         settings=conversation_settings(options, config, routing.may_rewrite),
         budget=budget,
+        tokens=tokens,
         new_request_id=lambda: str(uuid.uuid4()),
         wants_sample=sampler(options, every_request=routing.needs_every_usage),
     )

@@ -4,7 +4,8 @@ An endpoint must be known to the proxy before it may be picked, and must not be 
 forgets it: added endpoints are written first, removed ones last.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import ObjectState
@@ -15,6 +16,14 @@ from epp.edge.observe.sink import PrometheusSink
 from epp.edge.scrape.poller import Poller
 
 
+class EndpointFollower(Protocol):
+    """Has something to do with every endpoint of the pool."""
+
+    def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
+        """The pool from now on."""
+        ...
+
+
 class Membership:
     """ObjectSink of the process."""
 
@@ -23,6 +32,7 @@ class Membership:
         *,
         roster: Roster,
         poller: Poller | None,
+        followers: Sequence[EndpointFollower] = (),
         eds: EdsFile | None,
         sink: PrometheusSink,
         logger: Logger,
@@ -30,6 +40,7 @@ class Membership:
     ) -> None:
         self._roster = roster
         self._poller = poller
+        self._followers = followers
         self._eds = eds
         self._sink = sink
         self._logger = logger
@@ -66,6 +77,8 @@ class Membership:
         self._roster.objects_changed(state)
         if self._poller is not None:
             self._poller.set_endpoints(state.endpoints)
+        for follower in self._followers:
+            follower.set_endpoints(state.endpoints)
         self._sink.known_names(_names(state))
         self._logger.info(
             "pool changed",

@@ -14,6 +14,7 @@ from epp.app.listening import bind, host_of
 from epp.app.membership import Membership
 from epp.app.object_source import open_object_source, waiting_for
 from epp.app.options import ServeOptions
+from epp.app.precise_prefix import PrecisePrefix
 from epp.app.routing import Routing, scrape_interval_s
 from epp.app.scrape_results import ScrapeResults
 from epp.core.config.describe import describe
@@ -23,6 +24,7 @@ from epp.core.domain.errors import InvalidInput
 from epp.core.domain.ports import Clock
 from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
+from epp.core.scheduling.producers.precise_prefix_cache import PrecisePrefixCacheProducer
 from epp.core.scheduling.scheduler import Scheduler
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster
@@ -93,6 +95,14 @@ class PickerProcess:
         self._routing = Routing(
             options, config, self._roster, scheduler, clock=clock, problems=self._problems, series=self._flow
         )
+        self._precise = PrecisePrefix(
+            self._policy,
+            config,
+            self._roster,
+            on_event_problem=self._event_problem,
+            on_token_problem=self._token_problem,
+            clock=clock,
+        )
         self._signals = TeeSink(self._sink, self._decisions)
         self._services = self._make_services()
         self._transport = self._make_transport(clock)
@@ -102,6 +112,7 @@ class PickerProcess:
         self._membership = Membership(
             roster=self._roster,
             poller=self._poller,
+            followers=(self._precise,),
             eds=self._eds,
             sink=self._sink,
             logger=self._logger,
@@ -135,6 +146,7 @@ class PickerProcess:
                 group.create_task(self._poller.run())
             if self._config_watch is not None:
                 group.create_task(self._config_watch.run())
+            group.create_task(self._precise.run())
             group.create_task(self._check_regularly())
             group.create_task(self._retry_regularly())
 
@@ -154,6 +166,7 @@ class PickerProcess:
         self._routing.stop()
         await self._admin.stop()
         await self._health.stop()
+        await self._precise.close()
 
     def _make_endpoint_file(self) -> None:
         """Envoy does not start without the file. One of a former run stays until the pool is known again."""
@@ -183,6 +196,7 @@ class PickerProcess:
             faults=self._problems,
             clock=time.monotonic,
             budget=self._budget,
+            tokens=self._precise.tokens,
         )
 
     def _make_transport(self, clock: Clock) -> GrpcTransport:
@@ -253,7 +267,9 @@ class PickerProcess:
 
         A plugin that is configured as before goes on with what it has learned.
         """
-        self._policy = build_policy(config, self._session_key, former=self._policy)
+        policy = build_policy(config, self._session_key, former=self._policy)
+        self._precise.check_unchanged(policy, config)
+        self._policy = policy
         self._scheduler.swap(self._policy)
         self._routing.take_over(self._options, config)
         self._config = config
@@ -261,7 +277,8 @@ class PickerProcess:
 
     def _count_index_blocks(self) -> int:
         producers = [named.plugin for named in self._policy.producers]
-        return sum(plugin.index_blocks for plugin in producers if isinstance(plugin, ApproxPrefixCacheProducer))
+        kinds = (ApproxPrefixCacheProducer, PrecisePrefixCacheProducer)
+        return sum(plugin.index_blocks for plugin in producers if isinstance(plugin, kinds))
 
     def _findings_page(self) -> Callable[[], object]:
         found = self._self_check.findings
@@ -301,6 +318,12 @@ class PickerProcess:
 
     def _scrape_problem(self, problem: ScrapeProblem) -> None:
         self._problems.warning(f"scrape {problem.endpoint.key}", "no metrics", problem=str(problem))
+
+    def _event_problem(self, endpoint: Endpoint, problem: str) -> None:
+        self._problems.warning(f"events {endpoint.key}", "KV-cache events", endpoint=endpoint.key, problem=problem)
+
+    def _token_problem(self, problem: str) -> None:
+        self._problems.warning("tokens", "no token ids, the approximate prefix index decides", problem=problem)
 
     def _object_notice(self, notice: Notice) -> None:
         self._logger.info("object", notice=str(notice))

@@ -52,6 +52,9 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     lora_load_seconds: float
     answer_tokens: tuple[int, int]
     kv_usage_metric: str
+    kv_events_port: int | None
+    kv_events_replay_port: int | None
+    kv_events_format: str
     seed: int
     grace_seconds: float
     ready_file: Path | None
@@ -166,6 +169,21 @@ def _answer_tokens(_: click.Context, __: click.Parameter, text: str) -> tuple[in
     default="new",
     help="vllm:kv_cache_usage_perc, the older vllm:gpu_cache_usage_perc, or both.",
 )
+@click.option(
+    "--kv-events-port", type=int, show_default="no events", help="Publish KV-cache events there (ZeroMQ); vLLM: 5557."
+)
+@click.option(
+    "--kv-events-replay-port",
+    type=int,
+    show_default="no replays",
+    help="Port where lost KV-cache events are told again.",
+)
+@click.option(
+    "--kv-events-format",
+    type=click.Choice(["array", "map"]),
+    default="array",
+    help="MessagePack form of the events: array as in vLLM 0.11, map as in later versions.",
+)
 @click.option("--seed", default=0, help="Changes the answers; pods with the same seed answer alike.")
 @click.option("--grace-seconds", default=30.0, type=click.FloatRange(min=0), help="Time to finish requests at SIGTERM.")
 @click.option(
@@ -214,6 +232,9 @@ def _pods(flags: Flags) -> "list[PodSettings]":
             kv_usage_names=("new", "old") if flags.kv_usage_metric == "both" else (flags.kv_usage_metric,),
             answer_tokens=flags.answer_tokens,
             seed=flags.seed,
+            kv_events_port=flags.kv_events_port,
+            kv_events_replay_port=flags.kv_events_replay_port,
+            kv_events_as_maps=flags.kv_events_format == "map",
             engine=engine,
         )
         for index, host in enumerate(flags.hosts)

@@ -19,7 +19,7 @@ from epp.core.domain.errors import Refusal
 from epp.core.domain.model_rewrite import InferenceModelRewrite
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
-from epp.core.domain.ports import ObjectState, RequestReport
+from epp.core.domain.ports import ObjectState, RequestReport, TokenSource
 from epp.core.domain.request import InferenceRequest
 from epp.core.flow.ticket import BreakOff, Ticket
 from epp.core.protocol.request_side import ConversationSettings
@@ -91,7 +91,7 @@ class RecordedFaults:
 
 
 class Picker:
-    """The parts, to look at and to exchange before `start`: `routing` and `wants_sample`."""
+    """The parts, to look at and to exchange before `start`: `routing`, `tokens` and `wants_sample`."""
 
     def __init__(
         self,
@@ -121,6 +121,7 @@ class Picker:
         self.faults = RecordedFaults()
         self.budget = BodyBudget(budget_bytes)
         self.wants_sample: Callable[[], bool] = lambda: False
+        self.tokens: TokenSource | None = None
         self._settings = msgspec.structs.replace(
             settings or ConversationSettings(), may_rewrite=self.router.may_rewrite
         )
@@ -149,6 +150,7 @@ class Picker:
             budget=self.budget,
             new_request_id=lambda: f"generated-{next(numbers)}",
             wants_sample=self.wants_sample,
+            tokens=self.tokens,
         )
         self.transport = GrpcTransport(
             GrpcSettings("127.0.0.1", 0, self._settings.max_body_bytes),

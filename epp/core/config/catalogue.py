@@ -53,6 +53,8 @@ class Need(msgspec.Struct, frozen=True):
     """parameters of the producer that is made when none is declared; None: do without"""
     takes_any: bool = False
     """content with a producer that was made for another consumer, whatever its parameters"""
+    or_type: str = ""
+    """another type that will do: when it is named, or declared where the first one is not"""
 
 
 class Reference(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """Producers: which plugins consume what, and the order in which producers must run.
 
-A consumer may name its producer. Otherwise the declared producer of the needed type is taken; when there is none, one
-is made with the consumer's own parameters (prefix-cache-scorer of v1.0 to v1.4) and shared by equal consumers.
+A consumer may name its producer. Otherwise the declared producer of the needed type is taken, or a declared one of the
+other type that will do (precise in place of approximate prefix matches); when there is none, one is made with the
+consumer's own parameters (prefix-cache-scorer of v1.0 to v1.4) and shared by equal consumers.
 """
 
 from collections.abc import Iterable
@@ -63,26 +64,31 @@ class NeedResolver:
         if named:
             return self._named(consumer, need, named)
         present = self._table.of_type(need.type)
-        declared = [producer for producer in present if producer.path]
+        declared = [producer for producer in present if producer.path] or self._other(need)
         if not declared:
             return self._made(consumer, need, present)
-        same_name = [producer for producer in declared if producer.settings.name == need.type]
+        same_name = [producer for producer in declared if producer.settings.name == producer.type.name]
         if len(declared) > 1 and not same_name:
             names = ", ".join(repr(producer.settings.name) for producer in declared)
-            problem = f"several plugins of type {need.type} are declared: {names}"
+            problem = f"several plugins of type {declared[0].type.name} are declared: {names}"
             suggestion = f"name one of them in {_written(consumer, need)}"
             self._table.findings.mistake((*consumer.path, "parameters"), problem, suggestion)
             return None
         self._note_overruled(consumer, need, (same_name or declared)[0])
         return (same_name or declared)[0]
 
+    def _other(self, need: Need) -> list[Declared]:
+        """The declared ones of the other type."""
+        return [producer for producer in self._table.of_type(need.or_type) if producer.path] if need.or_type else []
+
     def _named(self, consumer: Declared, need: Need, name: str) -> Declared | None:
         path = (*consumer.path, "parameters", _written(consumer, need))
+        usable = (*self._table.of_type(need.type), *self._other(need))
         if not self._table.knows(name):
-            known = [producer.settings.name for producer in self._table.of_type(need.type) if producer.path]
+            known = [producer.settings.name for producer in usable if producer.path]
             self._table.findings.mistake(path, f"no plugin is named {name!r}", did_you_mean(name, known))
             return None
-        found = next((producer for producer in self._table.of_type(need.type) if producer.settings.name == name), None)
+        found = next((producer for producer in usable if producer.settings.name == name), None)
         if found is None:
             self._table.findings.mistake(path, f"{name!r} is not a plugin of type {need.type}")
             return None

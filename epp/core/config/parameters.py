@@ -3,7 +3,8 @@
 Names and defaults are those of the reference (v1.2 to v1.5 and llm-d-router).
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -106,6 +107,49 @@ class InFlightLoadProducerParameters(Section, frozen=True):
     max_estimated_output_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
     prefix_match_info_producer_name: str = ""
     sync_cross_replica_state: bool = True
+
+
+class RenderServiceParameters(Section, frozen=True):
+    """A vLLM that renders prompts: `vllm launch render`, or a server with its render endpoints switched on."""
+
+    url: Annotated[str, msgspec.Meta(pattern="^https?://")] = "http://localhost:8000"
+    timeout: Seconds = Seconds(5.0)
+    mm_timeout: Seconds = Seconds(30.0)
+    """for prompts with images and the like"""
+
+
+class PodTokenizerParameters(Section, frozen=True):
+    """The pods of the pool, asked in turn."""
+
+    path: Annotated[str, msgspec.Meta(pattern="^/")] = "/tokenize"
+    timeout: Seconds = Seconds(0.5)
+
+
+class LocalTokenizerParameters(Section, frozen=True):
+    """A tokenizer.json, for plain prompts: chat needs the template, which only a model server has."""
+
+    path: Text
+    timeout: Seconds = Seconds(0.5)
+
+
+class TokenProducerParameters(Section, frozen=True):
+    """token-producer: who tells the token ids of a text. Without `vllm` and `local` the pods do."""
+
+    vllm: RenderServiceParameters | None = None
+    local: LocalTokenizerParameters | None = None
+    pods: PodTokenizerParameters = PodTokenizerParameters()
+    estimate: Mapping[str, Any] = {}
+    model_name: str = ""
+    """model to ask for in place of the request's own"""
+    max_concurrent: Annotated[int, msgspec.Meta(ge=1)] = 32
+    """questions under way at once"""
+    cache_bytes: Quantity = Quantity(16 << 20)
+    """answers that are kept, all together; 0: none"""
+    uds_tokenizer_config: Mapping[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if self.vllm is not None and self.local is not None:
+            raise ValueError("vllm and local exclude each other")
 
 
 class DisaggHeadersParameters(Section, frozen=True):

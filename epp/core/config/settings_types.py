@@ -16,6 +16,7 @@ from epp.core.config.parameters import (
     FileDiscoveryParameters,
     InFlightLoadProducerParameters,
     MetricsDataSourceParameters,
+    TokenProducerParameters,
 )
 
 _WRITTEN_BY_THE_HANDLER = "deprecated: the profile handler writes the headers for the sidecar itself"
@@ -26,6 +27,7 @@ UTILIZATION_DETECTOR = "utilization-detector"
 CONCURRENCY_DETECTOR = "concurrency-detector"
 FILE_DISCOVERY = "file-discovery"
 IN_FLIGHT_LOAD = "inflight-load-producer"
+TOKEN_PRODUCER = "token-producer"  # noqa: S105  tokens of a text
 
 STALENESS_IS_A_FLAG = "the age of metrics that still count is set by --metrics-staleness-threshold"
 _ONE_WAY_TLS = "the metrics page is read without a client certificate, against the CAs of the system"
@@ -71,6 +73,16 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
         PluginKind.FAIRNESS_POLICY,
         ProgramAwareParameters,
         inert_fields={"evictionSweepSeconds": "tenants are forgotten as soon as they are due, without a sweep"},
+    ),
+    _setting(
+        TOKEN_PRODUCER,
+        PluginKind.PRODUCER,
+        TokenProducerParameters,
+        aliases=("tokenizer",),
+        inert_fields={
+            "estimate": "letters are never taken for tokens: without token ids the approximate index decides",
+            "udsTokenizerConfig": "that tokenizer is deprecated; use vllm, local or the pods",
+        },
     ),
     _setting(
         "disagg-headers-handler",

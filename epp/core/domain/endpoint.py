@@ -69,3 +69,9 @@ class Endpoint(msgspec.Struct, frozen=True):
     def key(self) -> str:
         """`namespace/name`, unique within a pool."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def rank(self) -> int:
+        """Number of its port among the target ports of the pod; 0 where the name does not say."""
+        _, _, digits = self.name.rpartition("-rank-")
+        return int(digits) if digits.isdecimal() else 0

@@ -119,3 +119,15 @@ class LoadReport(msgspec.Struct, frozen=True):
     """LoRA adapters that fit on the device at once; None without LoRA"""
     running_adapters: Sequence[str] = ()
     waiting_adapters: Sequence[str] = ()
+
+
+class TokenSource(Protocol):
+    """Tells the token ids of text prompts."""
+
+    def wants(self, request: InferenceRequest) -> bool:
+        """Whether the request should wait for its token ids: somebody has a use for them and may know them."""
+        ...
+
+    async def with_tokens(self, request: InferenceRequest) -> InferenceRequest:
+        """The request with its token ids, or as it is when nobody could tell them in time. Raises nothing."""
+        ...

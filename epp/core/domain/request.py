@@ -39,6 +39,8 @@ class Prompt(msgspec.Struct, frozen=True):
 
     kind: PromptKind = PromptKind.NONE
     data: memoryview | bytes = b""
+    body: memoryview | bytes = b""
+    """of a text: the whole JSON body around it, for who has to render it as the model server does"""
 
     @property
     def token_count(self) -> int:
@@ -53,6 +55,17 @@ class Prompt(msgspec.Struct, frozen=True):
 
 NO_PROMPT = Prompt()
 NO_HEADERS: Mapping[str, str] = {}
+
+
+class MultimodalItem(msgspec.Struct, frozen=True):
+    """An image or the like in a prompt of token ids."""
+
+    identifier: str
+    """the engine's hash of its content"""
+    offset: int
+    """place of its first placeholder token"""
+    length: int
+    """number of its placeholder tokens"""
 
 
 class InferenceRequest(msgspec.Struct, frozen=True):
@@ -70,6 +83,11 @@ class InferenceRequest(msgspec.Struct, frozen=True):
     model_rewrite: str = ""
     """name of the InferenceModelRewrite that gave the target, empty without one"""
     prompt: Prompt = NO_PROMPT
+    prompt_tokens: bytes | None = None
+    """token ids of a text prompt as the model server will see them, little-endian uint32; None: nobody was asked, or
+    nobody answered in time"""
+    multimodal: tuple[MultimodalItem, ...] = ()
+    """items among the token ids, wherever these come from"""
     streaming: bool = False
     max_tokens: int | None = None
     cache_salt: str = ""
@@ -80,3 +98,17 @@ class InferenceRequest(msgspec.Struct, frozen=True):
     body_bytes: int = 0
     subset: tuple[str, ...] | None = None
     """subset hint of Envoy: `ip` or `ip:port` entries; None when there is no hint, empty when it names nobody"""
+
+    @property
+    def token_ids(self) -> memoryview | bytes | None:
+        """The prompt's token ids, little-endian uint32; None where only text is known."""
+        return self.prompt.data if self.prompt.kind is PromptKind.TOKEN_IDS else self.prompt_tokens
+
+    @property
+    def token_count(self) -> int:
+        """Prompt tokens: counted where they are known, else estimated from the text."""
+        return self.prompt.token_count if self.prompt_tokens is None else len(self.prompt_tokens) // 4
+
+    def without_prompt(self) -> "InferenceRequest":
+        """The same without what takes memory, prompt and headers: for as long as the response lasts."""
+        return msgspec.structs.replace(self, prompt=NO_PROMPT, prompt_tokens=None, multimodal=(), headers=NO_HEADERS)

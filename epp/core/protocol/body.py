@@ -2,7 +2,7 @@
 
 import msgspec
 
-from epp.core.domain.request import NO_PROMPT, ModelField, Prompt
+from epp.core.domain.request import NO_PROMPT, ModelField, MultimodalItem, Prompt
 
 
 class RequestBody(msgspec.Struct, frozen=True):
@@ -11,6 +11,8 @@ class RequestBody(msgspec.Struct, frozen=True):
     model: str = ""
     """empty where the body names none, or something that is no name"""
     prompt: Prompt = NO_PROMPT
+    multimodal: tuple[MultimodalItem, ...] = ()
+    """among token ids"""
     streaming: bool = False
     max_tokens: int | None = None
     cache_salt: str = ""

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from epp.core.domain.errors import BadRequest, InternalError
-from epp.core.domain.request import DEFAULT_FLOW, InferenceRequest, ModelField
+from epp.core.domain.request import DEFAULT_FLOW, InferenceRequest, ModelField, PromptKind
 from epp.core.domain.short_id import short_id
 from epp.core.protocol.apis.parsers import ParserTable
 from epp.core.protocol.body import NO_BODY, RequestBody
@@ -66,7 +68,10 @@ class RequestAssembly:
                 f"no parser registered matching path suffix for: {path}",
                 hint=f"bodies are read by {', '.join(self._parsers.names)}; passthrough-parser would let others pass",
             )
-        request = self._assemble(event, reader(data), len(data), subset)
+        body = reader(data)
+        if body.prompt.kind is PromptKind.TEXT:
+            body = msgspec.structs.replace(body, prompt=msgspec.structs.replace(body.prompt, body=data))
+        request = self._assemble(event, body, len(data), subset)
         if not request.model and request.model_field is ModelField.REQUIRED and not self._may_rewrite(request):
             raise BadRequest(
                 "model not found in request body",
@@ -92,6 +97,7 @@ class RequestAssembly:
             model_field=body.model_field,
             target_model=body.model,
             prompt=body.prompt,
+            multimodal=body.multimodal,
             streaming=body.streaming,
             max_tokens=body.max_tokens,
             cache_salt=body.cache_salt,

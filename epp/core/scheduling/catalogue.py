@@ -7,13 +7,14 @@ import msgspec
 
 from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, PluginType, Stability, no_needs
 from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
-from epp.core.config.parameters import UtilizationDetectorParameters
+from epp.core.config.parameters import TokenProducerParameters, UtilizationDetectorParameters
 from epp.core.config.settings import PluginSettings, parameters_as
 from epp.core.config.settings_types import (
     CONCURRENCY_DETECTOR,
     IN_FLIGHT_LOAD,
     SETTINGS_TYPES,
     STALENESS_IS_A_FLAG,
+    TOKEN_PRODUCER,
     UTILIZATION_DETECTOR,
 )
 from epp.core.scheduling.attributes import PRODUCER_IS_IMPLIED
@@ -34,6 +35,11 @@ from epp.core.scheduling.pickers.weighted_random import WeightedRandomPicker
 from epp.core.scheduling.plugins import Decider, Filter, Picker, Producer, ProfileHandler, Scorer
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, ApproxPrefixCacheProducer
 from epp.core.scheduling.producers.p2p_source import P2pSourceParameters, P2pSourceProducer
+from epp.core.scheduling.producers.precise_prefix_cache import (
+    INERT_FIELDS,
+    PrecisePrefixCacheParameters,
+    PrecisePrefixCacheProducer,
+)
 from epp.core.scheduling.profiles.header_profile import HeaderProfileHandler, HeaderProfileParameters
 from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
 from epp.core.scheduling.scorers.active_request import ActiveRequestParameters, ActiveRequestScorer
@@ -45,6 +51,10 @@ from epp.core.scheduling.scorers.kv_cache import KvCacheScorer
 from epp.core.scheduling.scorers.load_aware import LoadAwareParameters, LoadAwareScorer
 from epp.core.scheduling.scorers.lora_affinity import LoraAffinityScorer
 from epp.core.scheduling.scorers.no_hit_lru import NoHitLruParameters, NoHitLruScorer
+from epp.core.scheduling.scorers.precise_prefix_cache import (
+    PrecisePrefixCacheScorer,
+    PrecisePrefixCacheScorerParameters,
+)
 from epp.core.scheduling.scorers.prefix_cache import PrefixCacheParameters, PrefixCacheScorer
 from epp.core.scheduling.scorers.queue import QueueScorer
 from epp.core.scheduling.scorers.running_requests import RunningRequestsScorer
@@ -71,6 +81,7 @@ Plugin = Filter | Scorer | Picker | Producer | ProfileHandler | Decider
 
 _FILTER, _SCORER, _PICKER = PluginKind.FILTER, PluginKind.SCORER, PluginKind.PICKER
 _PREFIX_PRODUCER = "approx-prefix-cache-producer"
+_PRECISE_PREFIX_PRODUCER = "precise-prefix-cache-producer"
 
 
 class Build(Protocol):
@@ -143,7 +154,11 @@ def _prefix_matches(_parameters: msgspec.Struct) -> tuple[Need, ...]:
 
 
 def _prefix_matches_made_with(parameters: ApproxPrefixCacheParameters) -> Need:
-    return Need("prefix_match_info_producer_name", _PREFIX_PRODUCER, parameters)
+    return Need("prefix_match_info_producer_name", _PREFIX_PRODUCER, parameters, or_type=_PRECISE_PREFIX_PRODUCER)
+
+
+def _tokens(_parameters: msgspec.Struct) -> tuple[Need, ...]:
+    return (Need("token_producer_name", TOKEN_PRODUCER, TokenProducerParameters()),)
 
 
 def _tokens_to_compute(parameters: InFlightLoadConsumer) -> tuple[Need, ...]:
@@ -222,6 +237,15 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         lambda _name, p: PrefixCacheScorer(p),
         needs=lambda p: (_prefix_matches_made_with(p.index_parameters),),
     ),
+    built_in(
+        "precise-prefix-cache-scorer",
+        _SCORER,
+        PrecisePrefixCacheScorerParameters,
+        lambda _name, p: PrecisePrefixCacheScorer(p),
+        needs=lambda p: (Need("prefix_match_info_producer_name", _PRECISE_PREFIX_PRODUCER, p.producer_parameters),),
+        deprecated="write precise-prefix-cache-producer and prefix-cache-scorer",
+        inert_fields=INERT_FIELDS,
+    ),
     built_in("load-aware-scorer", _SCORER, LoadAwareParameters, lambda _name, p: LoadAwareScorer(p)),
     built_in(
         "token-load-scorer", _SCORER, TokenLoadParameters, lambda _name, p: TokenLoadScorer(p), needs=_tokens_to_compute
@@ -292,6 +316,14 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         needs=any_prefix_matches,
         runs_unasked=True,
         stability=Stability.ALPHA,
+    ),
+    built_in(
+        _PRECISE_PREFIX_PRODUCER,
+        PluginKind.PRODUCER,
+        PrecisePrefixCacheParameters,
+        PrecisePrefixCacheProducer,
+        needs=_tokens,
+        inert_fields=INERT_FIELDS,
     ),
     *(BuiltIn(plugin_type, build) for plugin_type, build in STAGE_TYPES),
 )

@@ -12,7 +12,7 @@ from epp.core.domain.decision import Decision, Reservation, Stage, StagePick
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import ResourceExhausted
 from epp.core.domain.ports import Clock
-from epp.core.domain.request import NO_HEADERS, NO_PROMPT, InferenceRequest
+from epp.core.domain.request import InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
     Conclusion,
@@ -115,7 +115,7 @@ class Scheduler:
         if primary is None:
             raise RuntimeError(f"the profile {conclusion.primary!r} is to answer and has no result")
         endpoints = (primary.endpoint,) if conclusion.destination else primary.endpoints
-        reservation = self._ledger.reserve(primary.slot, request.prompt.token_count)
+        reservation = self._ledger.reserve(primary.slot, request.token_count)
         further = self._reserve_stages(cycle, conclusion) if conclusion.stages else ()
         try:
             self._tell_picks(cycle, conclusion, reservation, further)
@@ -131,7 +131,7 @@ class Scheduler:
             if pick.stage is Stage.PREFILL:
                 lessons += [partial(learner.learn, cycle, pick.reservation) for learner in self._learners]
         return Decision(
-            request=msgspec.structs.replace(request, prompt=NO_PROMPT, headers=NO_HEADERS),
+            request=request.without_prompt(),
             endpoints=endpoints,
             destinations=conclusion.destination or ",".join([endpoint.destination for endpoint in endpoints]),
             reservation=reservation,
@@ -161,7 +161,7 @@ class Scheduler:
         for further in conclusion.stages:
             result = cycle.results[further.profile]
             if result is not None:
-                tokens = cycle.request.prompt.token_count if further.stage is Stage.PREFILL else 0
+                tokens = cycle.request.token_count if further.stage is Stage.PREFILL else 0
                 reservation = self._ledger.reserve(result.slot, tokens, is_further=True)
                 picks.append(StagePick(further.stage, result.endpoints, reservation, result.card))
         return tuple(picks)

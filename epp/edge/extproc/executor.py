@@ -9,8 +9,8 @@ import msgspec
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
-from epp.core.domain.ports import Clock, MetricSink, RequestReport
-from epp.core.domain.request import NO_PROMPT, InferenceRequest
+from epp.core.domain.ports import Clock, MetricSink, RequestReport, TokenSource
+from epp.core.domain.request import InferenceRequest
 from epp.core.flow.refusals import shutting_down
 from epp.core.flow.ticket import Answer, BreakOff, Ticket
 from epp.core.protocol.commands import (
@@ -34,6 +34,7 @@ from epp.core.protocol.request_side import ConversationSettings
 from epp.edge.extproc import codec
 from epp.edge.extproc.body_budget import BodyBudget
 from epp.edge.extproc.refusals import to_http
+from epp.edge.extproc.token_wait import TokenWait
 from epp.edge.extproc.transport import ServerStream
 
 LONGEST_WAIT_S = 119.0
@@ -70,6 +71,8 @@ class Services(msgspec.Struct, frozen=True):
     new_request_id: Callable[[], str]
     wants_sample: Callable[[], bool]
     """whether the next request's response body is to be looked at"""
+    tokens: TokenSource | None = None
+    """who tells token ids before a request is routed; None where no plugin has a use for them"""
 
 
 class StreamExecutor:
@@ -83,6 +86,9 @@ class StreamExecutor:
         self._request: InferenceRequest | None = None
         self._decision: Decision | None = None
         self._ticket: Ticket | None = None
+        self._token_wait: TokenWait | None = None
+        self._waited_s = 0.0
+        """for token ids; the wait for a place must end that much earlier"""
         self._deadline: asyncio.TimerHandle | None = None
         self._first_token_at: float | None = None
         self._served = ""
@@ -106,6 +112,9 @@ class StreamExecutor:
         """The server is stopping (StreamHandler): a begun answer goes on without us, a waiting request is refused."""
         if self._conversation.is_answering:
             self._stream.finish()
+        elif self._token_wait is not None:
+            self._drop_token_wait()
+            self._ticket_answered(shutting_down())
         else:
             self._give_up_waiting(shutting_down())
 
@@ -159,9 +168,29 @@ class StreamExecutor:
                 self._services.metrics.picker_bypassed(command.destination)
 
     def _route(self, request: InferenceRequest) -> None:
-        services = self._services
         self._request = request
-        services.metrics.request_started(request)
+        self._services.metrics.request_started(request)
+        tokens = self._services.tokens
+        if tokens is not None and tokens.wants(request):
+            self._token_wait = TokenWait(tokens, request, self._tokens_told, self._tokens_failed)
+            self._receive(Held(LONGEST_WAIT_S))  # the proxy's timer is extended once, whatever else comes
+        else:
+            self._decide(request)
+
+    def _tokens_failed(self, error: Exception) -> None:
+        self._services.faults.fault("token source failed", self._request_id, error)
+
+    def _tokens_told(self, request: InferenceRequest) -> None:
+        self._token_wait = None
+        self._waited_s = self._services.clock() - self._started_at
+        try:
+            self._decide(request)
+            self._account()
+        except Exception as error:  # noqa: BLE001  nobody else would hear of it
+            self._fault(error)
+
+    def _decide(self, request: InferenceRequest) -> None:
+        services = self._services
         answer: Decision | Ticket | Refusal
         try:
             answer = services.routing.decide(request)
@@ -178,7 +207,7 @@ class StreamExecutor:
     def _hold(self, ticket: Ticket) -> None:
         self._ticket = ticket
         ticket.on_answer(self._ticket_answered)
-        wait_s = min(ticket.wait_s, LONGEST_WAIT_S)
+        wait_s = max(0.0, min(ticket.wait_s, LONGEST_WAIT_S - self._waited_s))
         self._deadline = asyncio.get_running_loop().call_later(wait_s, self._overdue, wait_s)
         self._receive(Held(wait_s))
 
@@ -235,15 +264,22 @@ class StreamExecutor:
             self._fault(error)
 
     def _refuse(self, refusal: Refusal) -> None:
+        self._drop_token_wait()
         if self._request is not None:
-            self._request = msgspec.structs.replace(self._request, prompt=NO_PROMPT)
+            self._request = self._request.without_prompt()
         self._services.metrics.request_refused(self._request, refusal)
         self._stream.send(codec.encode_refusal(to_http(refusal, self._request_id)))
 
     def _withdraw(self) -> None:
         self._drop_deadline()
+        self._drop_token_wait()
         if self._ticket is not None:
             self._ticket.withdraw()
+
+    def _drop_token_wait(self) -> None:
+        if self._token_wait is not None:
+            self._token_wait.withdraw()
+            self._token_wait = None
 
     def _drop_deadline(self) -> None:
         if self._deadline is not None:
@@ -282,7 +318,7 @@ class StreamExecutor:
         self._held_bytes = held
         budget = self._services.budget
         budget.change(delta)
-        if delta > 0 and budget.is_full and self._deadline is None:
+        if delta > 0 and budget.is_full and self._deadline is None and self._token_wait is None:
             self._stream.pause_reading()
             budget.wait(self, self._room_again)
             self._deadline = asyncio.get_running_loop().call_later(BUDGET_WAIT_S, self._no_room)

@@ -6,7 +6,7 @@ the engine's clock is held back rather than letting a backlog of steps build up.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from epp.lab.fake_vllm.engine import Engine
 from epp.lab.fake_vllm.sequence import EngineRequest, TokenOutput
@@ -56,8 +56,12 @@ class Generation:
 class EngineDriver:
     """Feeds requests to an engine and its tokens to the generations that wait for them."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, engine: Engine, loop: asyncio.AbstractEventLoop, on_steps: Callable[[], None] | None = None
+    ) -> None:
+        """`on_steps` is called whenever steps of the engine have ended."""
         self.engine = engine
+        self._on_steps = on_steps
         self._loop = loop
         self._held_back_s = 0.0
         self._timer: asyncio.Handle | None = None
@@ -121,6 +125,8 @@ class EngineDriver:
             else:
                 generation, index = self._readers.pop(output.request_id)
             generation.push(index, output)
+        if self._on_steps is not None:
+            self._on_steps()
         watchers, self._watchers = self._watchers, []
         for watcher in watchers:
             if not watcher.done():

@@ -5,6 +5,8 @@ Times are seconds on any monotonic clock and never go backwards. `submit` and `a
 not depend on how often it is called. A request that arrives during a step is looked at when the next one begins.
 """
 
+from epp.lab.fake_vllm.kv_cache import BlockPool
+from epp.lab.fake_vllm.kv_event_log import KvEventLog
 from epp.lab.fake_vllm.latency import step_duration_s
 from epp.lab.fake_vllm.scheduler import Plan, Scheduler
 from epp.lab.fake_vllm.sequence import EngineRequest, Phase, Sequence, TokenOutput
@@ -22,14 +24,17 @@ from epp.lab.fake_vllm.stats import (
 class Engine:
     """One simulated vLLM engine. `published`, `ttft`, `latency` and `lora_history` change only at the end of a step."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, kv_events: KvEventLog | None = None) -> None:
+        """`kv_events` is told what happens to the prefix cache; somebody must take it out again."""
         self.settings = settings
         self.published = EngineStats()
         self.ttft = Histogram(TTFT_BUCKETS_S)
         self.latency = Histogram(LATENCY_BUCKETS_S)
         self.lora_history = LoraHistory()
         self._counters = Counters()
-        self._scheduler = Scheduler(settings, self._counters)
+        self._kv_events = kv_events
+        self._pool = BlockPool(settings.num_gpu_blocks, kv_events.removed if kv_events else None)
+        self._scheduler = Scheduler(settings, self._counters, self._pool)
         self._sequences: dict[int, Sequence] = {}
         self._arrived: list[Sequence] = []
         self._order = 0
@@ -81,6 +86,13 @@ class Engine:
         self._counters.aborted += 1
         return True
 
+    def reset_prefix_cache(self) -> bool:
+        """Forgets all cached blocks; False while a request runs."""
+        is_reset = self._pool.reset()
+        if is_reset and self._kv_events is not None:
+            self._kv_events.cleared()
+        return is_reset
+
     def advance(self, now: float, *, max_steps: int | None = None) -> list[TokenOutput]:
         """Ends the steps due by `now`, at most `max_steps` of them; returns the tokens they produced, in order."""
         outputs: list[TokenOutput] = []
@@ -118,7 +130,9 @@ class Engine:
             sequence.computed += tokens
             if self.settings.prefix_caching:
                 for index in range(before, sequence.computed // self.settings.block_size):
-                    self._scheduler.pool.register(sequence.blocks[index], sequence.hashes[index])
+                    is_new = self._pool.register(sequence.blocks[index], sequence.hashes[index])
+                    if is_new and self._kv_events is not None:
+                        self._kv_events.stored(sequence, index)
             if sequence.uncomputed_tokens == 0:
                 outputs.append(self._produce(sequence))
         self._publish()

@@ -14,7 +14,9 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     drop_connections  every connection is reset when its next request arrives (only /debug stays)
     metrics           GET /metrics: `silent` never answers, `empty` and `garbage` answer 200 with nothing or nonsense,
                       a number answers that status
-    delay_s           inference requests are read this much later
+    tokenize          POST /tokenize and the render endpoints: `silent` never answers, a number answers that status
+    kv_events         `lost`: batches of KV-cache events are not sent, but can be replayed
+    delay_s           inference and tokenize requests are read this much later
     status, times     the next `times` inference requests (without `times`: all) answer `status`
     drop_after_tokens a streamed answer is reset after that many token events
     """
@@ -22,6 +24,8 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     health: int | None = None
     drop_connections: bool = False
     metrics: Literal["silent", "empty", "garbage"] | int | None = None
+    tokenize: Literal["silent"] | int | None = None
+    kv_events: Literal["lost"] | None = None
     delay_s: float = 0.0
     status: int | None = None
     times: int | None = None
@@ -55,7 +59,7 @@ def read_faults(raw: bytes) -> Faults:
         faults = msgspec.json.decode(raw, type=Faults)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise validation(f"faults: {error}") from error
-    for name in ("health", "metrics", "status"):
+    for name in ("health", "metrics", "tokenize", "status"):
         value = getattr(faults, name)
         if isinstance(value, int) and not 200 <= value <= 599:
             raise validation(f"faults: {name} {value} is not a final HTTP status", name)

@@ -4,14 +4,16 @@ As in vLLM, a freed block keeps its contents until it is needed for something el
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 class BlockPool:
     """A fixed number of KV blocks, identified by small integers that are handed out as they are first needed."""
 
-    def __init__(self, num_blocks: int) -> None:
+    def __init__(self, num_blocks: int, on_evicted: Callable[[int], None] | None = None) -> None:
+        """`on_evicted` is told the hash of every block that can be found no more."""
         self.num_blocks = num_blocks
+        self._on_evicted = on_evicted
         self._refs: list[int] = []
         self._hash_of: list[int | None] = []
         self._blank: list[int] = []
@@ -54,11 +56,25 @@ class BlockPool:
             self._refs[block] += 1
         return [*shared, *(self._take_empty() for _ in range(fresh))]
 
-    def register(self, block: int, block_hash: int) -> None:
-        """Makes a computed block findable. When the same contents are cached already, the older block stays the one."""
-        if block_hash not in self._by_hash and self._hash_of[block] is None:
-            self._by_hash[block_hash] = block
-            self._hash_of[block] = block_hash
+    def register(self, block: int, block_hash: int) -> bool:
+        """Makes a computed block findable. When the same contents are cached already, the older block stays the one,
+        and the answer is False."""
+        if block_hash in self._by_hash or self._hash_of[block] is not None:
+            return False
+        self._by_hash[block_hash] = block
+        self._hash_of[block] = block_hash
+        return True
+
+    def reset(self) -> bool:
+        """Forgets all cached contents; False, and nothing happens, while a block is in use."""
+        if self.free_blocks < self.num_blocks:
+            return False
+        self._by_hash.clear()
+        for block in self._evictable:
+            self._hash_of[block] = None
+            self._blank.append(block)
+        self._evictable.clear()
+        return True
 
     def release(self, blocks: Sequence[int]) -> None:
         """Gives back a request's blocks, last block first, so that the tail of a prompt is evicted before its head."""
@@ -82,6 +98,8 @@ class BlockPool:
             evicted = self._hash_of[block]
             if evicted is not None:
                 del self._by_hash[evicted]
+                if self._on_evicted is not None:
+                    self._on_evicted(evicted)
             self._hash_of[block] = None
         self._refs[block] = 1
         return block

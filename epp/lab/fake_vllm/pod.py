@@ -12,6 +12,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from epp.lab.fake_vllm.faults import Faults
 from epp.lab.fake_vllm.journal import ServedRequest
+from epp.lab.fake_vllm.kv_publisher import KvEventPublisher
 from epp.lab.fake_vllm.pod_state import PodState
 from epp.lab.fake_vllm.replies import Replies
 from epp.lab.fake_vllm.server import PodServer
@@ -33,6 +34,9 @@ class FakePod:
         self.port = settings.port
         self._state: PodState | None = None
         self._runner: web.ServerRunner | None = None
+        self._publisher: KvEventPublisher | None = None
+        self.kv_events_port = settings.kv_events_port
+        self.kv_events_replay_port = settings.kv_events_replay_port
 
     @property
     def address(self) -> str:
@@ -74,7 +78,12 @@ class FakePod:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listener = socket.create_server((self.host, self.port), family=family, backlog=1024)
         self.port = listener.getsockname()[1]
-        self._state = PodState(self.settings, asyncio.get_running_loop())
+        try:
+            self._publisher = self._start_publisher()
+        except OSError:
+            listener.close()
+            raise
+        self._state = PodState(self.settings, asyncio.get_running_loop(), self._publisher)
         server = web.Server(
             PodServer(self._state, Replies(self.name, self.host, self.port)).handle,
             request_factory=_make_request,
@@ -104,6 +113,19 @@ class FakePod:
         runner, self._runner = self._runner, None
         await runner.cleanup()
         self._running().driver.close()
+        if self._publisher is not None:
+            await self._publisher.stop()
+
+    def _start_publisher(self) -> KvEventPublisher | None:
+        if self.kv_events_port is None:
+            return None
+        publisher = KvEventPublisher(
+            self.host, self.kv_events_port, self.kv_events_replay_port, as_maps=self.settings.kv_events_as_maps
+        )
+        publisher.start()
+        publisher.topic = f"kv@{self.address}@{self.settings.names[0]}"
+        self.kv_events_port, self.kv_events_replay_port = publisher.port, publisher.replay_port
+        return publisher
 
     def _running(self) -> PodState:
         if self._state is None:

@@ -37,8 +37,8 @@ class Plan(NamedTuple):
 class Scheduler:
     """The waiting and running queues, and the resources that running sequences hold."""
 
-    def __init__(self, settings: EngineSettings, counters: Counters) -> None:
-        self.pool = BlockPool(settings.num_gpu_blocks)
+    def __init__(self, settings: EngineSettings, counters: Counters, pool: BlockPool) -> None:
+        self.pool = pool
         self.slots = AdapterSlots(settings.max_loras)
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []

@@ -13,6 +13,7 @@ from epp.lab.fake_vllm.metrics_page import CONTENT_TYPE, GARBAGE, read_process, 
 from epp.lab.fake_vllm.models_api import ModelsApi
 from epp.lab.fake_vllm.pod_state import PodState
 from epp.lab.fake_vllm.replies import Replies, reset_connection, until_disconnected
+from epp.lab.fake_vllm.tokenize_api import TokenizeApi
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -29,9 +30,14 @@ class PodServer:
         self._replies = replies
         models = ModelsApi(state, replies)
         debug = DebugApi(state, replies)
+        tokenize = TokenizeApi(state, replies)
         self._routes: dict[str, dict[str, Handler]] = {
             "/v1/completions": {"POST": self._complete},
             "/v1/chat/completions": {"POST": self._chat},
+            "/tokenize": {"POST": tokenize.tokenize},
+            "/v1/completions/render": {"POST": tokenize.render_completion},
+            "/v1/chat/completions/render": {"POST": tokenize.render_chat},
+            "/reset_prefix_cache": {"POST": self._reset_prefix_cache},
             "/metrics": {"GET": self._metrics},
             "/metrics/": {"GET": self._metrics},
             "/health": {"GET": self._health},
@@ -71,6 +77,12 @@ class PodServer:
 
     async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:
         return await InferenceCall(self._state, self._replies, request, ChatFields).run()
+
+    async def _reset_prefix_cache(self, request: web.BaseRequest) -> web.StreamResponse:
+        """As vLLM in development mode: refused silently while requests run."""
+        self._state.engine.reset_prefix_cache()
+        self._state.publish_kv_events()
+        return self._replies.plain(request, b"")
 
     async def _health(self, request: web.BaseRequest) -> web.StreamResponse:
         status = self._state.faults.faults.health or (503 if self._state.draining else 200)

@@ -80,6 +80,11 @@ class PodSettings(msgspec.Struct, frozen=True):
     seed: int = 0
     keepalive_timeout_s: float = 5.0
     engine: EngineSettings = EngineSettings()
+    kv_events_port: int | None = None
+    """publish KV-cache events there; 0 takes a free port, None publishes none"""
+    kv_events_replay_port: int | None = None
+    kv_events_as_maps: bool = False
+    """the newer encoding of vLLM"""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,6 +98,7 @@ def check_settings(settings: PodSettings) -> None:
     _check_latency(settings.engine.latency)
     if not 0 <= settings.port <= 65_535:
         raise SettingsError("port", f"{settings.port} is not a TCP port (0 to 65535)")
+    _check_kv_events(settings)
     if not all(settings.names):
         raise SettingsError("served_names", "a served model name is empty")
     shortest, longest = settings.answer_tokens
@@ -111,6 +117,15 @@ def check_settings(settings: PodSettings) -> None:
         if adapter.name in seen:
             raise SettingsError("adapters", f"the name {adapter.name!r} is served twice")
         seen.add(adapter.name)
+
+
+def _check_kv_events(settings: PodSettings) -> None:
+    for field in ("kv_events_port", "kv_events_replay_port"):
+        port: int | None = getattr(settings, field)
+        if port is not None and not 0 <= port <= 65_535:
+            raise SettingsError(field, f"{port} is not a TCP port (0 to 65535)")
+    if settings.kv_events_replay_port is not None and settings.kv_events_port is None:
+        raise SettingsError("kv_events_replay_port", "there is nothing to replay without kv_events_port")
 
 
 def _check_engine(engine: EngineSettings) -> None:

@@ -1,6 +1,6 @@
 """Membership: the order in which proxy, picks and scrapes learn of endpoints, and what happens when a write fails."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -74,6 +74,7 @@ class Rig:
 
     def __init__(self, directory: Path) -> None:
         self.steps: list[str] = []
+        self.followed: tuple[Endpoint, ...] = ()
         self.roster = Roster(InFlightLedger(), lambda: 0.0)
         self.eds = RecordingEds(directory / "eds.json", self.steps, self.roster)
         self.sink = PrometheusSink(Dialect.GIE)
@@ -87,6 +88,7 @@ class Rig:
                 on_problem=_unexpected,
                 budget=ScrapeBudget(),
             ),
+            followers=(self,),
             eds=self.eds,
             sink=self.sink,
             logger=structlog.get_logger(),
@@ -98,6 +100,10 @@ class Rig:
         self.steps.clear()
         self.membership.objects_changed(state(*endpoints))
         return list(self.steps)
+
+    def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
+        """As a follower."""
+        self.followed = tuple(endpoints)
 
     @property
     def pickable(self) -> str:
@@ -131,6 +137,17 @@ def test_an_endpoint_is_written_before_it_may_be_picked_and_scraped_afterwards(t
         "changed to ab",
         "Envoy knows ab, pickable ab",
     ]
+
+
+def test_followers_are_told_who_is_in_force(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take(A, B)
+    assert rig.followed == (A, B)
+    rig.eds.plan = [False]
+    rig.take(B, C)
+    assert rig.followed == (A, B), "the former ones stay in force"
+    rig.membership.retry()
+    assert rig.followed == (B, C)
 
 
 def test_a_removed_endpoint_leaves_the_file_last(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 
 from epp.core.domain.errors import BadRequest
-from epp.core.domain.request import ModelField, Prompt, PromptKind
+from epp.core.domain.request import ModelField, MultimodalItem, Prompt, PromptKind
 from epp.core.protocol.apis.json_fields import (
     MISSING,
     Data,
@@ -14,6 +14,7 @@ from epp.core.protocol.apis.json_fields import (
     text_of,
     token_ids,
 )
+from epp.core.protocol.apis.mm_features import Features, items_of
 from epp.core.protocol.body import RequestBody
 
 
@@ -27,10 +28,14 @@ class _Fields(msgspec.Struct):
     sampling_params: _Sampling | None = None
     stream: msgspec.Raw = MISSING
     cache_salt: msgspec.Raw = MISSING
+    features: msgspec.Raw = MISSING
     priority: msgspec.Raw = MISSING
 
 
 _decode = msgspec.json.Decoder(_Fields).decode
+_decode_features = msgspec.json.Decoder(Features | None).decode
+_UNKNOWN = (MultimodalItem("", 0, 1),)
+"""items that are not named: from the first block on nothing is like any other prompt"""
 
 
 def read_generate(data: Data) -> RequestBody:
@@ -46,8 +51,20 @@ def read_generate(data: Data) -> RequestBody:
         model=text_of(fields.model),
         model_field=ModelField.OPTIONAL,
         prompt=Prompt(PromptKind.TOKEN_IDS, token_ids(fields.token_ids, "generate", "token_ids")),
+        multimodal=_multimodal(fields.features),
         streaming=is_true(fields.stream),
         max_tokens=integer_of(fields.sampling_params.max_tokens) if fields.sampling_params else None,
         cache_salt=text_of(fields.cache_salt),
         claimed_priority=integer_of(fields.priority),
     )
+
+
+def _multimodal(raw: msgspec.Raw) -> tuple[MultimodalItem, ...]:
+    """Lenient as with every optional field: what cannot be read is left to the model server, and matches nothing."""
+    if not memoryview(raw):
+        return ()
+    try:
+        items = items_of(_decode_features(raw))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _UNKNOWN
+    return _UNKNOWN if items is None else items

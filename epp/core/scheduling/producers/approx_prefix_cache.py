@@ -46,15 +46,18 @@ class ApproxPrefixCacheParameters(msgspec.Struct, frozen=True, rename="camel", f
 
 
 class PrefixMatch:
-    """Result for one request: matched blocks by slot."""
+    """Result for one request: matched blocks by slot; fractions where a block counts less than others."""
 
     __slots__ = ("block_tokens", "by_slot", "chain", "total_blocks")
 
-    def __init__(self, chain: Chain, block_tokens: int, by_slot: Mapping[int, int]) -> None:
+    def __init__(
+        self, chain: Chain, block_tokens: int, by_slot: Mapping[int, float], total_blocks: int | None = None
+    ) -> None:
+        """`total_blocks` when it is not the length of the chain, of a producer that has no use for one."""
         self.chain = chain
         self.block_tokens = block_tokens
         self.by_slot = by_slot
-        self.total_blocks = len(chain)
+        self.total_blocks = len(chain) if total_blocks is None else total_blocks
 
     def matched_blocks(self, slots: Positions) -> FloatColumn:
         """Shape (candidates,)."""
@@ -90,7 +93,10 @@ class ApproxPrefixCacheProducer:
 
     def learn(self, cycle: Cycle, reservation: Reservation) -> None:
         """The prompt went to the slot of `reservation`."""
-        match: PrefixMatch = cycle.products[self._name]
+        self.remember(cycle, reservation, cycle.products[self._name])
+
+    def remember(self, cycle: Cycle, reservation: Reservation, match: PrefixMatch) -> None:
+        """As `learn`, with what `produce` found, wherever that is kept."""
         kv_blocks = int(cycle.snapshot.load.kv_blocks[reservation.slot])
         capacity = kv_blocks if self._auto_tune and kv_blocks else self._capacity
         self._index.insert(reservation.slot, match.chain, capacity)

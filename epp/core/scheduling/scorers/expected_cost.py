@@ -83,7 +83,7 @@ class ExpectedCostScorer:
         """J of every candidate in seconds, shape (candidates,)."""
         parameters, slots = self._parameters, candidates.slots
         self._make_room(int(slots.max()) + 1)
-        tokens = cycle.request.prompt.token_count
+        tokens = cycle.request.token_count
         own_s = self._own_s(cycle, candidates)
         requests, context = self._in_flight(cycle, candidates)
         output = self._output_tokens(cycle)
@@ -115,7 +115,7 @@ class ExpectedCostScorer:
     def _own_s(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """Prefill seconds of the uncached part; the last token is always computed."""
         match: PrefixMatch = cycle.products[self._producer]
-        tokens = cycle.request.prompt.token_count
+        tokens = cycle.request.token_count
         cached = np.minimum(match.matched_blocks(candidates.slots) * match.block_tokens, max(0, tokens - 1))
         parameters = self._parameters
         square = parameters.attention_seconds_per_token_squared * (tokens * tokens - cached * cached)

@@ -110,3 +110,9 @@ def test_a_body_that_is_not_shown_cannot_be_rewritten() -> None:
     with pytest.raises(InternalError, match="the proxy does not show the request body"):
         REWRITING.unseen(arrived({}))
     assert REWRITING.unseen(arrived({":path": "/v1/audio"})).model_field is ModelField.NONE, "no JSON to rewrite"
+
+
+def test_a_text_prompt_knows_the_body_around_it_and_token_ids_do_not() -> None:
+    text = ASSEMBLY.whole(arrived({}), BODY, None).prompt
+    assert (bytes(text.data), text.body) == (b'"x"', BODY)
+    assert ASSEMBLY.whole(arrived({}), b'{"model":"m","prompt":[1,2]}', None).prompt.body == b""

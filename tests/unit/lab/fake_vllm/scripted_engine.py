@@ -6,6 +6,7 @@ import msgspec
 
 from epp.lab.fake_vllm.adapters import Adapter
 from epp.lab.fake_vllm.engine import Engine
+from epp.lab.fake_vllm.kv_event_log import KvEventLog
 from epp.lab.fake_vllm.sequence import EngineRequest, TokenOutput
 from epp.lab.fake_vllm.settings import EngineSettings, LatencySettings
 from epp.lab.fake_vllm.tokens import id_tokens
@@ -43,8 +44,8 @@ def prompt(tokens: int, text: int = 0) -> bytes:
 class ScriptedEngine:
     """Submits, advances and remembers what came out."""
 
-    def __init__(self, **changes: object) -> None:
-        self.engine = Engine(msgspec.structs.replace(SETTINGS, **changes))
+    def __init__(self, kv_events: KvEventLog | None = None, **changes: object) -> None:
+        self.engine = Engine(msgspec.structs.replace(SETTINGS, **changes), kv_events)
         self.now = 0.0
         self.outputs: list[TokenOutput] = []
         self.first_token_at: dict[int, float] = {}

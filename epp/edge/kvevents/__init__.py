@@ -1,0 +1,1 @@
+"""KV-cache events of the model servers over ZeroMQ."""

@@ -1,0 +1,1 @@
+"""Token ids of text prompts: from the pods, a render service, or a tokenizer.json."""
