@@ -31,9 +31,11 @@ from epp.core.protocol.events import (
     ResponseTrailers,
     StreamEnded,
 )
+from epp.core.protocol.grpc_frames import is_grpc
 from epp.core.protocol.headers import REQUEST_ID
 from epp.core.protocol.request_side import SIDES, BufferedRequest, ConversationSettings, RequestSide
 from epp.core.protocol.response_side import ResponseSide
+from epp.core.protocol.usage import UsageReader
 
 TIMEOUT_MARGIN_S = 1.0
 """the proxy waits this much longer than the picker promises to take"""
@@ -50,6 +52,7 @@ class Conversation:
         self._response: ResponseSide | None = None
         self._response_mode = BodyMode.NONE
         self._request_id = ""
+        self._is_grpc = False
         self._is_routing = False
         self._was_held = False
         self._decision: Decision | None = None
@@ -60,6 +63,11 @@ class Conversation:
     def request_id(self) -> str:
         """`x-request-id` of the client or the proxy, empty before the request headers came and where there is none."""
         return self._request_id
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether the client speaks gRPC, so that it wants errors as gRPC has them."""
+        return self._is_grpc
 
     @property
     def held_bytes(self) -> int:
@@ -93,7 +101,7 @@ class Conversation:
             case ResponseBodyChunk():
                 return self._ended(self._response_side().chunk(event))
             case ResponseTrailers():
-                return self._ended(self._response_side().trailers())
+                return self._ended(self._response_side().trailers(event))
             case StreamEnded():
                 return self._stream_ended()
             case RequestTrailers():
@@ -115,6 +123,7 @@ class Conversation:
             self._is_over = True
             return []
         self._request_id = event.headers.get(REQUEST_ID, "")
+        self._is_grpc = is_grpc(event.headers.get("content-type", ""))
         mode, self._response_mode = self._modes(event)
         self._request = SIDES[mode](self._settings, self._new_request_id)
         return self._mark_routing(self._request.begin(event))
@@ -150,12 +159,18 @@ class Conversation:
             self._is_routing = False
         elif event.served:
             commands.append(NoteBypass(event.served))
+        decision = self._decision
         self._response = ResponseSide(
             self._response_mode,
             may_override=isinstance(self._request, BufferedRequest),
-            sampled=self._sampled and self._decision is not None,
+            sampled=self._sampled and decision is not None,
+            streaming=decision is not None and decision.request.streaming,
+            grpc_usage=self._grpc_usage,
         )
         return self._ended(commands + self._response.headers(event, self._markers(event.served)))
+
+    def _grpc_usage(self) -> UsageReader | None:
+        return self._settings.parsers.grpc_usage(self._decision.request.path) if self._decision else None
 
     def _markers(self, served: str) -> tuple[tuple[str, str], ...]:
         """Headers that plugins put on the response of the endpoint that served, if it is one that we named."""

@@ -2,14 +2,20 @@
 
 With a buffered request and no response body configured, the body can be turned on for one request in the answer to
 the response headers; under full-duplex requests Envoy ignores that.
+
+A gRPC answer is always 200 in HTTP. How it went says `grpc-status`, in the trailers or, where nothing else comes, in
+the headers; it counts as the HTTP status that means the same.
 """
+
+from collections.abc import Callable
 
 from epp.core.domain.ports import Outcome, TokenUsage
 from epp.core.protocol.chunks import cut
 from epp.core.protocol.commands import Command, Continue, NoteFirstToken, OverrideMode, Phase, Release, SendBody
-from epp.core.protocol.events import BodyMode, ResponseBodyChunk, ResponseHeaders
+from epp.core.protocol.events import BodyMode, Headers, ResponseBodyChunk, ResponseHeaders, ResponseTrailers
+from epp.core.protocol.grpc_frames import STATUS, http_status_of, is_grpc
 from epp.core.protocol.headers import whole_number
-from epp.core.protocol.usage import JsonUsageReader, SseUsageReader
+from epp.core.protocol.usage import JsonUsageReader, SseUsageReader, UsageReader
 
 LONGEST_BUFFERED_ANSWER_BYTES = 1 << 20
 """a longer JSON answer is never buffered in the proxy for a sample"""
@@ -17,14 +23,34 @@ SERVER_ERROR = 500
 SSE = "text/event-stream"
 
 
-class ResponseSide:
-    """`sampled`: the body of this response is wanted for first-token time and usage."""
+def unread() -> UsageReader | None:
+    """Of a gRPC answer whose messages are not known."""
+    return None
 
-    def __init__(self, mode: BodyMode, *, may_override: bool, sampled: bool) -> None:
+
+class ResponseSide:
+    """`sampled`: the body of this response is wanted for first-token time and usage.
+
+    `grpc_usage` makes the reader of a gRPC answer; `streaming`: the request asked for a streamed answer, which in gRPC
+    no header says.
+    """
+
+    def __init__(
+        self,
+        mode: BodyMode,
+        *,
+        may_override: bool,
+        sampled: bool,
+        streaming: bool = False,
+        grpc_usage: Callable[[], UsageReader | None] = unread,
+    ) -> None:
         self._mode = mode
         self._may_override = may_override
         self._sampled = sampled
-        self._reader: JsonUsageReader | SseUsageReader | None = None
+        self._streaming = streaming
+        self._grpc_usage = grpc_usage
+        self._reader: UsageReader | None = None
+        self._is_grpc = False
         self._is_stream = False
         self._seen_bytes = 0
         self._declared_bytes: int | None = None
@@ -36,16 +62,19 @@ class ResponseSide:
         """Answers the headers, with `set_headers`, and with the mode override where the body is wanted."""
         self.status = whole_number(event.headers.get(":status", "")) or 0
         self._declared_bytes = whole_number(event.headers.get("content-length", ""))
-        self._is_stream = SSE in event.headers.get("content-type", "")
+        content_type = event.headers.get("content-type", "")
+        self._is_grpc = is_grpc(content_type)
+        self._is_stream = self._streaming if self._is_grpc else SSE in content_type
         self.is_over = event.end_of_stream
         if self.is_over:
             self._declared_bytes = 0
+            self._note_grpc_status(event.headers)
             return [Continue(Phase.RESPONSE_HEADERS, set_headers)]
         override = self._override() if self._sampled else None
         if override is not None:
             self._mode = override
         if self._mode is not BodyMode.NONE:
-            self._reader = SseUsageReader() if self._is_stream else JsonUsageReader()
+            self._reader = self._make_reader()
         if override is not None:
             return [OverrideMode(override, set_headers)]
         return [Continue(Phase.RESPONSE_HEADERS, set_headers)]
@@ -74,9 +103,10 @@ class ResponseSide:
         ]
         return commands
 
-    def trailers(self) -> list[Command]:
+    def trailers(self, event: ResponseTrailers) -> list[Command]:
         """The response ended with trailers."""
         self.is_over = True
+        self._note_grpc_status(event.trailers)
         return [Continue(Phase.RESPONSE_TRAILERS)]
 
     def release(self) -> Release:
@@ -86,13 +116,22 @@ class ResponseSide:
         else:
             outcome = Outcome.COMPLETE if self.is_over else Outcome.UNKNOWN
         usage: TokenUsage | None = self._reader.finish() if self._reader is not None and self.is_over else None
-        seen = self._seen_bytes if self._reader is not None else self._declared_bytes
+        seen = self._declared_bytes if self._mode is BodyMode.NONE else self._seen_bytes
         return Release(outcome, self.status, seen, usage)
+
+    def _make_reader(self) -> UsageReader | None:
+        if self._is_grpc:
+            return self._grpc_usage()
+        return SseUsageReader() if self._is_stream else JsonUsageReader()
+
+    def _note_grpc_status(self, headers: Headers) -> None:
+        if self._is_grpc:
+            self.status = http_status_of(headers.get(STATUS, "")) or self.status
 
     def _override(self) -> BodyMode | None:
         if not self._may_override or self._mode is not BodyMode.NONE or self.status != 200:
             return None
-        if self._is_stream:
+        if self._is_stream or self._is_grpc:
             return BodyMode.STREAMED
         declared = self._declared_bytes
         return BodyMode.BUFFERED if declared is not None and declared <= LONGEST_BUFFERED_ANSWER_BYTES else None

@@ -101,8 +101,8 @@ def _response_body(message: ProcessingRequest) -> ResponseBodyChunk:
     return ResponseBodyChunk(content.body, content.end_of_stream)
 
 
-def _response_trailers(_: ProcessingRequest) -> ResponseTrailers:
-    return ResponseTrailers()
+def _response_trailers(message: ProcessingRequest) -> ResponseTrailers:
+    return ResponseTrailers(_headers(message.response_trailers.trailers))
 
 
 _DECODERS: dict[str, Callable[[ProcessingRequest], Event]] = {
@@ -239,5 +239,7 @@ def encode_refusal(error: HttpError) -> bytes:
     immediate.status.code = error.status  # type: ignore[assignment]  # open enum: any HTTP code travels
     _set_headers(immediate.headers, error.headers)
     immediate.body = error.body
+    if error.grpc_status is not None:
+        immediate.grpc_status.status = error.grpc_status
     immediate.details = "endpoint_picker"
     return response.SerializeToString()

@@ -226,7 +226,7 @@ class StreamExecutor:
         if self._request is not None:
             self._request = msgspec.structs.replace(self._request, prompt=NO_PROMPT)
         self._services.metrics.request_refused(self._request, refusal)
-        self._stream.send(codec.encode_refusal(to_http(refusal, self._request_id)))
+        self._stream.send(codec.encode_refusal(to_http(refusal, self._request_id, is_grpc=self._conversation.is_grpc)))
 
     def _withdraw(self) -> None:
         self._drop_deadline()

@@ -130,6 +130,14 @@ def test_a_refusal_is_an_immediate_response() -> None:
     assert not immediate.HasField("grpc_status")
 
 
+def test_a_refusal_of_a_grpc_request_names_the_grpc_status() -> None:
+    error = to_http(ResourceExhausted("full", retry_after_s=1), "r-1", is_grpc=True)
+    immediate = parsed(codec.encode_refusal(error)).immediate_response
+    assert immediate.status.code == 429
+    assert immediate.grpc_status.status == 8
+    assert immediate.body == error.body
+
+
 def test_any_status_travels_even_if_our_enum_has_no_name_for_it() -> None:
     message = parsed(codec.encode_refusal(HttpError(418, (), b"")))
     assert message.immediate_response.status.code == 418
