@@ -14,6 +14,7 @@ from epp.app.listening import bind, host_of
 from epp.app.membership import Membership
 from epp.app.object_source import open_object_source, waiting_for
 from epp.app.options import ServeOptions
+from epp.app.protocol_fit import protocol_mismatch
 from epp.app.scrape_results import ScrapeResults
 from epp.core.config.describe import describe
 from epp.core.config.settings import PickerConfig
@@ -74,6 +75,7 @@ class PickerProcess:
     def __init__(self, options: ServeOptions, config: PickerConfig) -> None:
         self._options = options
         self._config = config
+        self._parsers = parser_table(config)
         self._logger = get_logger("serve")
         clock = time.monotonic
         self._problems = RepeatedProblems(self._logger, clock)
@@ -177,7 +179,7 @@ class PickerProcess:
             settings=ConversationSettings(
                 max_body_bytes=options.max_body_bytes,
                 assume_body_mode=options.assume_body_mode,
-                parsers=parser_table(self._config),
+                parsers=self._parsers,
                 cut_priority=options.body_priority is BodyPriority.LARGER_FIRST,
             ),
             budget=self._budget,
@@ -261,13 +263,16 @@ class PickerProcess:
         return slot is not None and bool(self._ledger.requests[slot])
 
     def _note_readiness(self) -> None:
-        self._readiness.set(ready=self._roster.current.pool is not None)
+        pool = self._roster.current.pool
+        if problem := protocol_mismatch(pool, self._parsers):
+            self._problems.warning("appProtocol", "not ready", problem=problem)
+        self._readiness.set(ready=pool is not None and not problem)
 
     def _unready_reason(self) -> str:
         if self._readiness.is_stopping:
             return "shutting down"
         if self._roster.current.pool is not None:
-            return ""
+            return protocol_mismatch(self._roster.current.pool, self._parsers)
         problems = [self._membership.problem, *map(str, self._source.problems)]
         return "; ".join(filter(None, (waiting_for(self._options, self._config), *problems[:MOST_PROBLEMS_NAMED])))
 

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from epp.app.whole_file import replace_file
-from epp.core.domain.pool import POOL_GROUP
+from epp.core.domain.pool import POOL_GROUP, AppProtocol
 from epp.lab.fake_vllm.process import ReadyPod
 from epp.lab.plan import POOL_NAME
 
@@ -18,7 +18,7 @@ OBJECTIVES: Mapping[str, int] = {"food-review": 10, "llama3-base-model": 20}
 Manifest = dict[str, Any]
 
 
-def pool_manifest(port: int) -> Manifest:
+def pool_manifest(port: int, app_protocol: AppProtocol = "http") -> Manifest:
     """The InferencePool that selects all pods of the stack."""
     return {
         "apiVersion": f"{POOL_GROUP}/v1",
@@ -27,6 +27,7 @@ def pool_manifest(port: int) -> Manifest:
         "spec": {
             "selector": {"matchLabels": {"app": POOL_NAME}},
             "targetPorts": [{"number": port}],
+            "appProtocol": app_protocol,
             "endpointPickerRef": {"name": f"{POOL_NAME}-epp", "port": {"number": 9002}, "failureMode": "FailOpen"},
         },
     }
@@ -66,9 +67,9 @@ def write_manifests(path: Path, manifests: Sequence[Manifest]) -> None:
     replace_file(path, yaml.safe_dump_all(manifests, sort_keys=False).encode())
 
 
-def write_pool(directory: Path, pods: Sequence[ReadyPod]) -> None:
-    """pool.yaml, pods.yaml and objectives.yaml; all pods serve on the same port."""
+def write_pool(directory: Path, pods: Sequence[ReadyPod], *, port: int = 0, app_protocol: AppProtocol = "http") -> None:
+    """pool.yaml, pods.yaml and objectives.yaml; all pods serve on the same port, their own unless `port` is another."""
     directory.mkdir(parents=True, exist_ok=True)
-    write_manifests(directory / "pool.yaml", [pool_manifest(pods[0].port)])
+    write_manifests(directory / "pool.yaml", [pool_manifest(port or pods[0].port, app_protocol)])
     write_manifests(directory / "pods.yaml", [pod_manifest(pod) for pod in pods])
     write_manifests(directory / "objectives.yaml", [objective_manifest(*each) for each in OBJECTIVES.items()])

@@ -99,7 +99,7 @@ class LocalStack:
             else:
                 self.pods_process = pods
                 break
-        write_pool(self.objects, self.pods)
+        write_pool(self.objects, self.pods, port=self.plan.pool_port, app_protocol=self.plan.app_protocol)
 
     def _pod_arguments(self, port: int) -> list[str]:
         arguments = ["fake-vllm", "--model", BASE_MODEL, "--name", "vllm", "--port", str(port)]
@@ -124,6 +124,8 @@ class LocalStack:
             f"--secure-serving={str(self.plan.secure).lower()}",
             "--drain-timeout=0s",
         ]
+        if self.plan.pool_port:
+            arguments.append(f"--model-server-metrics-port={self.pods[0].port}")
         if self.plan.config_file is not None:
             arguments.append(f"--config-file={self.plan.config_file}")
         return [*arguments, *self.plan.picker_flags]
@@ -144,6 +146,7 @@ class LocalStack:
             pickers=(SocketAddress(LOOPBACK, self.picker.grpc_port),),
             picker_tls=PickerTls() if self.plan.secure else None,
             eds_path=str(self._eds_path),
+            app_protocol=self.plan.app_protocol,
         )
         self._envoy = self.envoy = EnvoyProcess(envoy_config(options))
         await self.envoy.start()

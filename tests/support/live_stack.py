@@ -143,7 +143,7 @@ class LiveStack:
 _STACKS = itertools.count()
 
 
-def _own_network() -> str:
+def own_network() -> str:
     """Loopback addresses that no other stack of this or another test process uses."""
     process = os.getpid()
     return f"127.{20 + process % 200}.{(process // 200 + 10 * next(_STACKS)) % 250}"
@@ -151,8 +151,9 @@ def _own_network() -> str:
 
 @asynccontextmanager
 async def live_stack(plan: StackPlan) -> AsyncIterator[LiveStack]:
-    """Starts everything, ends everything."""
-    plan = msgspec.structs.replace(plan, network=_own_network())
+    """Starts everything, ends everything; on a network of its own unless the plan names one."""
+    if plan.network == StackPlan().network:
+        plan = msgspec.structs.replace(plan, network=own_network())
     async with (
         LocalStack(plan) as stack,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
