@@ -81,7 +81,7 @@ class PickerProcess:
         self._problems = RepeatedProblems(self._logger, clock)
         policy = build_policy(config, session_key(options))
         self._ledger = InFlightLedger()
-        scheduler = Scheduler(policy, self._ledger, Random(), clock)
+        scheduler = Scheduler(policy, self._ledger, Random(), clock, self._problems.fault)
         self._roster = Roster(
             self._ledger,
             clock,

@@ -9,6 +9,7 @@ from epp.core.config.needs import NeedResolver
 from epp.core.config.parsers import read_parsers
 from epp.core.config.plugins import PluginTable
 from epp.core.config.profiles import choose_handler, read_profiles
+from epp.core.config.request_control import read_request_control
 from epp.core.config.saturation import read_saturation
 from epp.core.config.sections import TOP_LEVEL
 from epp.core.config.settings import PickerConfig
@@ -56,8 +57,9 @@ def load_config(text: str | bytes, source: str, catalogue: Catalogue) -> PickerC
     gates = read_gates(findings)
     profiles = read_profiles(table)
     handler = choose_handler(table)
+    request_control = read_request_control(table)
     consumers = [name for profile in profiles for name in profile.plugin_names]
-    producers = NeedResolver(table).resolve((*consumers, handler))
+    producers = NeedResolver(table).resolve((*consumers, handler, *request_control.plugin_names))
     flow_control = read_flow_control(table)
     saturation = read_saturation(table, flow_control)
     data_layer = read_data_layer(table)
@@ -76,6 +78,7 @@ def load_config(text: str | bytes, source: str, catalogue: Catalogue) -> PickerC
         discovery=data_layer.discovery,
         parsers=parsers,
         flow_control=flow_control,
+        request_control=request_control,
         notices=tuple(findings.notices),
     )
 

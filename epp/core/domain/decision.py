@@ -57,6 +57,8 @@ class Decision(msgspec.Struct, frozen=True):
     """what plugins learn from this decision; run after the reply was written"""
     response_markers: tuple[Callable[[Endpoint], tuple[str, str] | None], ...] = ()
     """each says which header the response gets, from the endpoint that served it"""
+    served_markers: tuple[Callable[[str], tuple[str, str]], ...] = ()
+    """the same, from the destination that the gateway says served it; empty where it does not say"""
 
     @property
     def endpoint(self) -> Endpoint:

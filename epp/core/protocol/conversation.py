@@ -175,12 +175,13 @@ class Conversation:
     def _markers(self, served: str) -> tuple[tuple[str, str], ...]:
         """Headers that plugins put on the response of the endpoint that served, if it is one that we named."""
         decision = self._decision
-        if decision is None or not decision.response_markers:
+        if decision is None or not (decision.response_markers or decision.served_markers):
             return ()
+        of_gateway = tuple(marker(served) for marker in decision.served_markers)
         for endpoint in decision.endpoints:
             if not served or endpoint.destination == served:
-                return decision.response_headers(endpoint)
-        return ()
+                return (*decision.response_headers(endpoint), *of_gateway)
+        return of_gateway
 
     def _response_side(self) -> ResponseSide:
         """The response half; a stream may begin in the middle of a response when the request half is switched off."""

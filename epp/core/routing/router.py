@@ -39,6 +39,7 @@ class Router:
     def decide(self, request: InferenceRequest) -> Decision | Ticket:
         """The endpoint, with its place reserved; raises a Refusal."""
         now = self._clock()
+        request = self._scheduler.completed(request)
         snapshot = self._roster.current
         priority = resolve_priority(request, snapshot.objectives, self._policy.priority)
         if priority != request.priority:

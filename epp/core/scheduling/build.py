@@ -1,10 +1,22 @@
 """Settings in, policy out: makes every plugin that a configuration uses, each once."""
 
-from epp.core.config.settings import PickerConfig, ProfileSettings
-from epp.core.scheduling.catalogue import BUILDERS, Plugin
-from epp.core.scheduling.plugins import Filter, Picker, Producer, ProfileHandler, Scorer
+from epp.core.config.settings import PickerConfig, ProfileSettings, RequestControlSettings
+from epp.core.scheduling.built_in import Plugin
+from epp.core.scheduling.catalogue import BUILDERS
+from epp.core.scheduling.plugins import (
+    Admitter,
+    Filter,
+    Picker,
+    Producer,
+    ProfileHandler,
+    RequestHeaderProcessor,
+    ResponseHeaderProcessor,
+    Scorer,
+    Screener,
+)
 from epp.core.scheduling.profile import NamedFilter, Profile, WeightedScorer
-from epp.core.scheduling.scheduler import NamedProducer, Policy
+from epp.core.scheduling.request_control import NamedProducer, NamedScreener, RequestControl
+from epp.core.scheduling.scheduler import Policy
 
 
 def build_policy(config: PickerConfig, session_key: bytes = b"") -> Policy:
@@ -19,6 +31,7 @@ def build_policy(config: PickerConfig, session_key: bytes = b"") -> Policy:
         producers=tuple(
             NamedProducer(name, instances.producer(name)) for name in config.producers if instances.can_make(name)
         ),
+        control=_request_control(config.request_control, instances),
     )
 
 
@@ -69,11 +82,48 @@ class Instances:
             return plugin
         raise TypeError(f"plugin {name!r} is no profile handler")
 
+    def request_header_processor(self, name: str) -> RequestHeaderProcessor:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, RequestHeaderProcessor):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no request header processor")
+
+    def screener(self, name: str) -> Screener:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, Screener):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no screener")
+
+    def admitter(self, name: str) -> Admitter:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, Admitter):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no admitter")
+
+    def response_header_processor(self, name: str) -> ResponseHeaderProcessor:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, ResponseHeaderProcessor):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no response header processor")
+
     def _get(self, name: str) -> Plugin:
         if name not in self._made:
             settings = self._config.plugin(name)
             self._made[name] = BUILDERS[settings.type](settings, self._session_key)
         return self._made[name]
+
+
+def _request_control(settings: RequestControlSettings, instances: Instances) -> RequestControl:
+    return RequestControl(
+        tuple(instances.request_header_processor(name) for name in settings.request_header_processors),
+        tuple(NamedScreener(name, instances.screener(name)) for name in settings.screeners),
+        tuple(instances.admitter(name) for name in settings.admitters),
+        tuple(instances.response_header_processor(name) for name in settings.response_header_processors),
+    )
 
 
 def _profile(settings: ProfileSettings, instances: Instances) -> Profile:

@@ -1,15 +1,17 @@
 """Every built-in plugin type. A new plugin is one new file and one line in BUILT_INS."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 
-from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, PluginType, Stability, no_needs
+from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, PluginType, Stability
 from epp.core.config.parameters import UtilizationDetectorParameters
 from epp.core.config.settings import PluginSettings, parameters_as
 from epp.core.config.settings_types import IN_FLIGHT_LOAD, SETTINGS_TYPES, STALENESS_IS_A_FLAG, UTILIZATION_DETECTOR
 from epp.core.scheduling.attributes import PRODUCER_IS_IMPLIED
+from epp.core.scheduling.built_in import BuiltIn, Plugin, built_in
+from epp.core.scheduling.control_catalogue import REQUEST_CONTROL, SESSION_ID_PRODUCER
 from epp.core.scheduling.filters.by_label import ByLabelFilter, ByLabelParameters
 from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter, ConcurrencyDetectorParameters
 from epp.core.scheduling.filters.endpoint_attribute import EndpointAttributeFilter, EndpointAttributeFilterParameters
@@ -24,7 +26,6 @@ from epp.core.scheduling.pickers.max_score import MaxScorePicker
 from epp.core.scheduling.pickers.parameters import PickerParameters
 from epp.core.scheduling.pickers.random import RandomPicker
 from epp.core.scheduling.pickers.weighted_random import WeightedRandomPicker
-from epp.core.scheduling.plugins import Filter, Picker, Producer, ProfileHandler, Scorer
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, ApproxPrefixCacheProducer
 from epp.core.scheduling.profiles.header_profile import HeaderProfileHandler, HeaderProfileParameters
 from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
@@ -45,8 +46,6 @@ from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
 from epp.core.scheduling.scorers.token_load import TokenLoadParameters, TokenLoadScorer
 from epp.core.scheduling.session_bonds import SessionAffinityParameters
 
-P = TypeVar("P", bound=msgspec.Struct)
-
 
 class InFlightLoadConsumer(Protocol):
     """Parameters that may name an inflight-load-producer."""
@@ -57,43 +56,12 @@ class InFlightLoadConsumer(Protocol):
         ...
 
 
-Plugin = Filter | Scorer | Picker | Producer | ProfileHandler
-
 _FILTER, _SCORER, _PICKER = PluginKind.FILTER, PluginKind.SCORER, PluginKind.PICKER
 _PREFIX_PRODUCER = "approx-prefix-cache-producer"
 
 
-class Build(Protocol):
-    """Makes an instance of a plugin type."""
-
-    def __call__(self, settings: PluginSettings, session_key: bytes = b"") -> Plugin:
-        """Raises TypeError for settings of another type; `session_key`: see session_token."""
-        ...
-
-
-class BuiltIn(msgspec.Struct, frozen=True):
-    """A plugin type and how to make an instance of it from its settings."""
-
-    type: PluginType
-    build: Build
-
-
-def built_in(
-    name: str,
-    kinds: PluginKind | tuple[PluginKind, ...],
-    parameters: type[P],
-    make: Callable[[str, P], Plugin],
-    *,
-    needs: Callable[[P], tuple[Need, ...]] = no_needs,
-    **more: Any,
-) -> BuiltIn:
-    """An entry of BUILT_INS; `make` takes the instance's name and parameters, `more` are fields of PluginType."""
-
-    def build(settings: PluginSettings, session_key: bytes = b"") -> Plugin:  # noqa: ARG001  only sessions need it
-        return make(settings.name, parameters_as(parameters, settings))
-
-    all_kinds = frozenset(kinds if isinstance(kinds, tuple) else (kinds,))
-    return BuiltIn(PluginType(name, all_kinds, parameters, needs=needs, **more), build)
+def _session_id(parameters: Any) -> tuple[Need, ...]:
+    return (Need("session_id_producer_name", SESSION_ID_PRODUCER),) if parameters.session_id_producer_name else ()
 
 
 def session_affinity(
@@ -109,6 +77,7 @@ def session_affinity(
         frozenset((kind,)),
         SessionAffinityParameters,
         stability=Stability.ALPHA,
+        needs=_session_id,
         inert_fields={
             "evictionSweepSeconds": "expired sessions are dropped whenever one is bound",
             "profileName": "one profile runs per request, and its pick is what a session is bound to",
@@ -267,6 +236,7 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         stability=Stability.ALPHA,
     ),
     built_in(_PREFIX_PRODUCER, PluginKind.PRODUCER, ApproxPrefixCacheParameters, ApproxPrefixCacheProducer),
+    *REQUEST_CONTROL,
 )
 
 CATALOGUE = Catalogue((*(entry.type for entry in BUILT_INS), *SETTINGS_TYPES))

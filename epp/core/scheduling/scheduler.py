@@ -12,21 +12,15 @@ from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
     Learner,
     PickObserver,
-    Producer,
     ProfileHandler,
     ResponseMarker,
+    ResponseStamps,
     SlotMemory,
 )
 from epp.core.scheduling.profile import Profile
+from epp.core.scheduling.request_control import NamedProducer, NoteFault, RequestControl, produce, screened
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
-
-
-class NamedProducer(msgspec.Struct, frozen=True):
-    """A producer and the name under which consumers find its product."""
-
-    name: str
-    plugin: Producer
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -35,16 +29,17 @@ class Policy(msgspec.Struct, frozen=True):
     profiles: tuple[Profile, ...]
     handler: ProfileHandler
     producers: tuple[NamedProducer, ...] = ()
+    control: RequestControl = RequestControl()
 
     @property
-    def learners(self) -> tuple[Learner, ...]:
-        """The producers that learn from decisions."""
-        return tuple(named.plugin for named in self.producers if isinstance(named.plugin, Learner))
+    def learners(self) -> tuple[tuple[str, Learner], ...]:
+        """The producers that learn from decisions, by name."""
+        return tuple((named.name, named.plugin) for named in self.producers if isinstance(named.plugin, Learner))
 
     @property
     def plugins(self) -> tuple[object, ...]:
         """Every plugin once."""
-        everyone: list[object] = [named.plugin for named in self.producers]
+        everyone: list[object] = [*self.control.plugins, *(named.plugin for named in self.producers)]
         for profile in self.profiles:
             everyone += [named.plugin for named in profile.filters]
             everyone += [scorer.plugin for scorer in profile.scorers]
@@ -56,8 +51,16 @@ class Policy(msgspec.Struct, frozen=True):
 class Scheduler:
     """One per process; `policy` may be swapped between two requests."""
 
-    def __init__(self, policy: Policy, ledger: InFlightLedger, rng: Random, clock: Clock) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        ledger: InFlightLedger,
+        rng: Random,
+        clock: Clock,
+        note_fault: NoteFault = lambda _event, _request_id, _error: None,
+    ) -> None:
         self._clock = clock
+        self._note_fault = note_fault
         self._policy = policy
         self._ledger = ledger
         self._rng = rng
@@ -67,16 +70,29 @@ class Scheduler:
         plugins = policy.plugins
         self._observers = tuple(plugin for plugin in plugins if isinstance(plugin, PickObserver))
         self._memories = tuple(plugin for plugin in plugins if isinstance(plugin, SlotMemory))
-        self._markers = tuple(plugin.response_header for plugin in plugins if isinstance(plugin, ResponseMarker))
+        self._markers = (
+            *(plugin.response_header for plugin in plugins if isinstance(plugin, ResponseMarker)),
+            *(stamp for plugin in plugins if isinstance(plugin, ResponseStamps) for stamp in plugin.stamps),
+        )
+        self._served_markers = tuple(plugin.served_header for plugin in policy.control.response_header_processors)
+
+    def completed(self, request: InferenceRequest) -> InferenceRequest:
+        """The request with what plugins take from its headers; called before anything is decided."""
+        for processor in self._policy.control.request_header_processors:
+            request = processor.process(request)
+        return request
 
     def schedule(
         self, request: InferenceRequest, snapshot: PoolSnapshot, candidates: Candidates, now: float
     ) -> Decision:
-        """Picks among `candidates` (not empty) and reserves the place; raises ResourceExhausted; `now` is now."""
+        """Picks among `candidates` (not empty) and reserves the place; raises a Refusal; `now` is now."""
         cycle = Cycle(request, snapshot, self._ledger, now, self._rng)
-        for named in self._policy.producers:
-            cycle.products[named.name] = named.plugin.produce(cycle, candidates)
-        primary = self._profiles[self._policy.handler.profiles(cycle, self._names)[0]]
+        policy = self._policy
+        candidates = screened(cycle, candidates, policy.control.screeners)
+        produce(cycle, candidates, policy.producers, self._note_fault)
+        for admitter in policy.control.admitters:
+            admitter.admit(cycle, candidates)
+        primary = self._profiles[policy.handler.profiles(cycle, self._names)[0]]
         left, picked, card = primary.run(cycle, candidates)
         endpoints = tuple(left.endpoint(index) for index in picked)
         reservation = self._ledger.reserve(int(left.slots[picked[0]]), request.prompt.token_count)
@@ -89,8 +105,11 @@ class Scheduler:
             reservation=reservation,
             card=card,
             scheduler_s=self._clock() - now,
-            lessons=tuple(partial(learner.learn, cycle, reservation) for learner in self._learners),
+            lessons=tuple(
+                partial(learner.learn, cycle, reservation) for name, learner in self._learners if name in cycle.products
+            ),
             response_markers=self._markers,
+            served_markers=self._served_markers,
         )
 
     def forget_slot(self, slot: int) -> None:

@@ -2,7 +2,8 @@
 
 encoded_endpoint_header: the response carries a token of the endpoint that served (see session_token), and the client
 sends it back. Nothing is remembered here. session_id: the client names its session, and a table remembers the endpoint
-of the last pick for evictionTtlSeconds; the least recently used session is forgotten beyond MOST_SESSIONS.
+of the last pick for evictionTtlSeconds; the least recently used session is forgotten beyond MOST_SESSIONS. The id is
+found in a header, or by a session-id-producer.
 """
 
 from collections import OrderedDict
@@ -54,6 +55,8 @@ class SessionAffinityParameters(Section, frozen=True):
     encoded_endpoint_header_config: EncodedEndpointHeader = EncodedEndpointHeader()
     session_id_config: SessionIdConfig = SessionIdConfig()
     profile_name: str = ""
+    session_id_producer_name: str = msgspec.field(default="", name="sessionIDProducerName")
+    """takes the id of a session from this session-id-producer, and implies the strategy session_id"""
 
 
 class SessionBond(Protocol):
@@ -101,7 +104,8 @@ class _Binding(msgspec.Struct, frozen=True):
 class SessionIdBond:
     """session_id. Time is that of the cycles, monotonic seconds."""
 
-    def __init__(self, config: SessionIdConfig, most_sessions: int = MOST_SESSIONS) -> None:
+    def __init__(self, config: SessionIdConfig, producer: str = "", most_sessions: int = MOST_SESSIONS) -> None:
+        self._producer = producer
         self._headers = tuple(source.header.lower() for source in config.sources)
         self._ttl_s = config.eviction_ttl_seconds
         self._most = most_sessions
@@ -135,16 +139,17 @@ class SessionIdBond:
         return None
 
     def _session(self, cycle: Cycle) -> bytes | None:
-        headers = cycle.request.headers
-        for header in self._headers:
-            session = headers.get(header)
-            if session:
-                return blake2b(session.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        return None
+        if self._producer:
+            session = cycle.products.get(self._producer, "")
+        else:
+            headers = cycle.request.headers
+            session = next((found for header in self._headers if (found := headers.get(header))), "")
+        return blake2b(session.encode("utf-8", "surrogatepass"), digest_size=16).digest() if session else None
 
 
 def bond_of(parameters: SessionAffinityParameters, key: bytes) -> SessionBond:
     """The strategy that `parameters` name."""
-    if parameters.strategy == "session_id":
-        return SessionIdBond(parameters.session_id_config)
+    producer = parameters.session_id_producer_name
+    if producer or parameters.strategy == "session_id":
+        return SessionIdBond(parameters.session_id_config, producer)
     return TokenBond(parameters.encoded_endpoint_header_config, key)

@@ -1,4 +1,4 @@
-"""docs/policies has one page per type of plugin that a scheduling profile is made of, and its examples load."""
+"""docs/policies has one page per type of plugin that takes part in a decision, and its examples load."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,17 @@ from epp.core.scheduling.catalogue import CATALOGUE
 
 PAGES = Path(__file__).parents[3] / "docs" / "policies"
 KINDS = frozenset(
-    (PluginKind.FILTER, PluginKind.SCORER, PluginKind.PICKER, PluginKind.PROFILE_HANDLER, PluginKind.PRODUCER)
+    (
+        PluginKind.FILTER,
+        PluginKind.SCORER,
+        PluginKind.PICKER,
+        PluginKind.PROFILE_HANDLER,
+        PluginKind.PRODUCER,
+        PluginKind.REQUEST_HEADER_PROCESSOR,
+        PluginKind.SCREENER,
+        PluginKind.ADMITTER,
+        PluginKind.RESPONSE_HEADER_PROCESSOR,
+    )
 )
 TYPES = tuple(plugin for plugin in CATALOGUE.types if plugin.kinds & KINDS)
 EXAMPLE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -2,9 +2,20 @@ import pytest
 
 from epp.core.config.catalogue import PluginKind
 from epp.core.config.settings import PluginSettings
-from epp.core.scheduling.catalogue import BUILT_INS, CATALOGUE, BuiltIn
+from epp.core.scheduling.built_in import BuiltIn
+from epp.core.scheduling.catalogue import BUILT_INS, CATALOGUE
 from epp.core.scheduling.pickers.parameters import PickerParameters
-from epp.core.scheduling.plugins import Filter, Picker, Producer, ProfileHandler, Scorer
+from epp.core.scheduling.plugins import (
+    Admitter,
+    Filter,
+    Picker,
+    Producer,
+    ProfileHandler,
+    RequestHeaderProcessor,
+    ResponseHeaderProcessor,
+    Scorer,
+    Screener,
+)
 from tests.support.plugin_examples import example_of
 
 
@@ -15,6 +26,10 @@ def is_of(kind: PluginKind, plugin: object) -> bool:
         PluginKind.PICKER: isinstance(plugin, Picker),
         PluginKind.PRODUCER: isinstance(plugin, Producer),
         PluginKind.PROFILE_HANDLER: isinstance(plugin, ProfileHandler),
+        PluginKind.REQUEST_HEADER_PROCESSOR: isinstance(plugin, RequestHeaderProcessor),
+        PluginKind.SCREENER: isinstance(plugin, Screener),
+        PluginKind.ADMITTER: isinstance(plugin, Admitter),
+        PluginKind.RESPONSE_HEADER_PROCESSOR: isinstance(plugin, ResponseHeaderProcessor),
     }[kind]
 
 

@@ -1,0 +1,67 @@
+"""What an entry of the catalogue is: a plugin type and how to make an instance of it."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from epp.core.config.catalogue import Need, PluginKind, PluginType, no_needs
+from epp.core.config.settings import PluginSettings, parameters_as
+from epp.core.scheduling.plugins import (
+    Admitter,
+    Filter,
+    Picker,
+    Producer,
+    ProfileHandler,
+    RequestHeaderProcessor,
+    ResponseHeaderProcessor,
+    Scorer,
+    Screener,
+)
+
+P = TypeVar("P", bound=msgspec.Struct)
+
+Plugin = (
+    Filter
+    | Scorer
+    | Picker
+    | Producer
+    | ProfileHandler
+    | RequestHeaderProcessor
+    | Screener
+    | Admitter
+    | ResponseHeaderProcessor
+)
+
+
+class Build(Protocol):
+    """Makes an instance of a plugin type."""
+
+    def __call__(self, settings: PluginSettings, session_key: bytes = b"") -> Plugin:
+        """Raises TypeError for settings of another type; `session_key`: see session_token."""
+        ...
+
+
+class BuiltIn(msgspec.Struct, frozen=True):
+    """A plugin type and how to make an instance of it from its settings."""
+
+    type: PluginType
+    build: Build
+
+
+def built_in(
+    name: str,
+    kinds: PluginKind | tuple[PluginKind, ...],
+    parameters: type[P],
+    make: Callable[[str, P], Plugin],
+    *,
+    needs: Callable[[P], tuple[Need, ...]] = no_needs,
+    **more: Any,
+) -> BuiltIn:
+    """An entry of BUILT_INS; `make` takes the instance's name and parameters, `more` are fields of PluginType."""
+
+    def build(settings: PluginSettings, session_key: bytes = b"") -> Plugin:  # noqa: ARG001  only sessions need it
+        return make(settings.name, parameters_as(parameters, settings))
+
+    all_kinds = frozenset(kinds if isinstance(kinds, tuple) else (kinds,))
+    return BuiltIn(PluginType(name, all_kinds, parameters, needs=needs, **more), build)
