@@ -20,6 +20,7 @@ REQUIRED: Mapping[str, Mapping[str, Any]] = {
         "scope": {"labelSelector": "app=vllm"},
         "revisionGating": {"mode": "sum", "requireRoles": {"values": ["prefill", "decode"]}},
     },
+    "request-attribute-reporter": {"attributes": [{"key": {"name": "cost"}, "expression": "usage.total_tokens"}]},
     "endpoint-attribute-filter": {
         "attribute": "WaitingQueueSize",
         "algorithm": {"type": "threshold", "threshold": {"operator": "LessThan", "value": 10}},

@@ -23,6 +23,7 @@ class PluginKind(Enum):
     SCREENER = "screener"
     ADMITTER = "admitter"
     RESPONSE_HEADER_PROCESSOR = "response header processor"
+    REPORTER = "reporter"
     SATURATION_DETECTOR = "saturation detector"
     FAIRNESS_POLICY = "fairness policy"
     ORDERING_POLICY = "ordering policy"

@@ -19,6 +19,7 @@ def _policy(config: PickerConfig) -> Iterator[str]:
         ("screener", control.screeners),
         ("admitter", control.admitters),
         ("response headers", control.response_header_processors),
+        ("reporter", control.reporters),
     ):
         for name in names:
             yield f"  {kind} {_name(config, name)}{_parameters(config, name)}"

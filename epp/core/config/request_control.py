@@ -19,4 +19,5 @@ def read_request_control(table: PluginTable) -> RequestControlSettings:
         screeners=named(PluginKind.SCREENER),
         admitters=named(PluginKind.ADMITTER),
         response_header_processors=named(PluginKind.RESPONSE_HEADER_PROCESSOR),
+        reporters=named(PluginKind.REPORTER),
     )

@@ -81,11 +81,18 @@ class RequestControlSettings(msgspec.Struct, frozen=True):
     screeners: tuple[str, ...] = ()
     admitters: tuple[str, ...] = ()
     response_header_processors: tuple[str, ...] = ()
+    reporters: tuple[str, ...] = ()
 
     @property
     def plugin_names(self) -> tuple[str, ...]:
         """All of them."""
-        return (*self.request_header_processors, *self.screeners, *self.admitters, *self.response_header_processors)
+        return (
+            *self.request_header_processors,
+            *self.screeners,
+            *self.admitters,
+            *self.response_header_processors,
+            *self.reporters,
+        )
 
 
 class PickerConfig(msgspec.Struct, frozen=True):

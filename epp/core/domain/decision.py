@@ -1,6 +1,7 @@
 """A decision: where one request goes, and the numbers that led there."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.request import InferenceRequest
+
+if TYPE_CHECKING:
+    from epp.core.domain.ports import TokenUsage
 
 
 class Reservation(msgspec.Struct, frozen=True):
@@ -40,6 +44,14 @@ class ScoreCard(msgspec.Struct, frozen=True):
     """shape (candidates,): sum of weight * score"""
 
 
+class MetadataNumber(msgspec.Struct, frozen=True):
+    """A number for the gateway's dynamic metadata."""
+
+    namespace: str
+    key: str
+    number: int
+
+
 class Decision(msgspec.Struct, frozen=True):
     """The answer to one request."""
 
@@ -57,6 +69,8 @@ class Decision(msgspec.Struct, frozen=True):
     """what plugins learn from this decision; run after the reply was written"""
     response_markers: tuple[Callable[[Endpoint], tuple[str, str] | None], ...] = ()
     """each says which header the response gets, from the endpoint that served it"""
+    reporters: "tuple[Callable[[TokenUsage], MetadataNumber | None], ...]" = ()
+    """what plugins tell the gateway of the answer's token usage"""
     served_markers: tuple[Callable[[str], tuple[str, str]], ...] = ()
     """the same, from the destination that the gateway says served it; empty where it does not say"""
 

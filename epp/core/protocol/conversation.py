@@ -163,9 +163,10 @@ class Conversation:
         self._response = ResponseSide(
             self._response_mode,
             may_override=isinstance(self._request, BufferedRequest),
-            sampled=self._sampled and decision is not None,
+            sampled=decision is not None and (self._sampled or bool(decision.reporters)),
             streaming=decision is not None and decision.request.streaming,
             grpc_usage=self._grpc_usage,
+            reporters=decision.reporters if decision is not None else (),
         )
         return self._ended(commands + self._response.headers(event, self._markers(event.served)))
 

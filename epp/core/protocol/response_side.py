@@ -9,6 +9,7 @@ the headers; it counts as the HTTP status that means the same.
 
 from collections.abc import Callable
 
+from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.ports import Outcome, TokenUsage
 from epp.core.protocol.chunks import cut
 from epp.core.protocol.commands import Command, Continue, NoteFirstToken, OverrideMode, Phase, Release, SendBody
@@ -43,12 +44,15 @@ class ResponseSide:
         sampled: bool,
         streaming: bool = False,
         grpc_usage: Callable[[], UsageReader | None] = unread,
+        reporters: tuple[Callable[[TokenUsage], MetadataNumber | None], ...] = (),
     ) -> None:
         self._mode = mode
         self._may_override = may_override
         self._sampled = sampled
         self._streaming = streaming
         self._grpc_usage = grpc_usage
+        self._reporters = reporters
+        self._usage: TokenUsage | None = None
         self._reader: UsageReader | None = None
         self._is_grpc = False
         self._is_stream = False
@@ -91,23 +95,19 @@ class ResponseSide:
         self._seen_bytes += len(event.data)
         if self._reader is not None:
             self._reader.feed(event.data)
-        self.is_over = event.end_of_stream
+        metadata = self._end() if event.end_of_stream else ()
         if self._mode is not BodyMode.FULL_DUPLEX_STREAMED:
-            commands.append(Continue(Phase.RESPONSE_BODY))
+            commands.append(Continue(Phase.RESPONSE_BODY, metadata=metadata))
             return commands
-        pieces = list(cut(event.data))
-        last = len(pieces) - 1
-        commands += [
-            SendBody(Phase.RESPONSE_BODY, piece, end_of_stream=event.end_of_stream and number == last)
-            for number, piece in enumerate(pieces)
-        ]
+        *pieces, last = cut(event.data)
+        commands += [SendBody(Phase.RESPONSE_BODY, piece, end_of_stream=False) for piece in pieces]
+        commands.append(SendBody(Phase.RESPONSE_BODY, last, event.end_of_stream, metadata))
         return commands
 
     def trailers(self, event: ResponseTrailers) -> list[Command]:
         """The response ended with trailers."""
-        self.is_over = True
         self._note_grpc_status(event.trailers)
-        return [Continue(Phase.RESPONSE_TRAILERS)]
+        return [Continue(Phase.RESPONSE_TRAILERS, metadata=self._end())]
 
     def release(self) -> Release:
         """How the request ended, as far as it was seen."""
@@ -115,9 +115,17 @@ class ResponseSide:
             outcome = Outcome.ERROR
         else:
             outcome = Outcome.COMPLETE if self.is_over else Outcome.UNKNOWN
-        usage: TokenUsage | None = self._reader.finish() if self._reader is not None and self.is_over else None
         seen = self._declared_bytes if self._mode is BodyMode.NONE else self._seen_bytes
-        return Release(outcome, self.status, seen, usage)
+        return Release(outcome, self.status, seen, self._usage)
+
+    def _end(self) -> tuple[MetadataNumber, ...]:
+        """The response is over; what plugins report of its usage."""
+        self.is_over = True
+        self._usage = self._reader.finish() if self._reader is not None else None
+        if self._usage is None:
+            return ()
+        reports = [report(self._usage) for report in self._reporters]
+        return tuple(found for found in reports if found is not None)
 
     def _make_reader(self) -> UsageReader | None:
         if self._is_grpc:

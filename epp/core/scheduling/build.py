@@ -9,6 +9,7 @@ from epp.core.scheduling.plugins import (
     Picker,
     Producer,
     ProfileHandler,
+    Reporter,
     RequestHeaderProcessor,
     ResponseHeaderProcessor,
     Scorer,
@@ -110,6 +111,13 @@ class Instances:
             return plugin
         raise TypeError(f"plugin {name!r} is no response header processor")
 
+    def reporter(self, name: str) -> Reporter:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, Reporter):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no reporter")
+
     def _get(self, name: str) -> Plugin:
         if name not in self._made:
             settings = self._config.plugin(name)
@@ -123,6 +131,7 @@ def _request_control(settings: RequestControlSettings, instances: Instances) -> 
         tuple(NamedScreener(name, instances.screener(name)) for name in settings.screeners),
         tuple(instances.admitter(name) for name in settings.admitters),
         tuple(instances.response_header_processor(name) for name in settings.response_header_processors),
+        tuple(instances.reporter(name) for name in settings.reporters),
     )
 
 

@@ -13,6 +13,7 @@ from epp.core.scheduling.plugins import (
     Picker,
     Producer,
     ProfileHandler,
+    Reporter,
     RequestHeaderProcessor,
     ResponseHeaderProcessor,
     Scorer,
@@ -31,6 +32,7 @@ Plugin = (
     | Screener
     | Admitter
     | ResponseHeaderProcessor
+    | Reporter
 )
 
 

@@ -4,6 +4,10 @@ from epp.core.config.catalogue import NoParameters, PluginKind, Stability
 from epp.core.scheduling.admitters.probabilistic import ProbabilisticAdmitter, ProbabilisticAdmitterParameters
 from epp.core.scheduling.built_in import BuiltIn, built_in
 from epp.core.scheduling.producers.session_id import SessionIdProducer, SessionIdProducerParameters
+from epp.core.scheduling.reporters.request_attribute import (
+    RequestAttributeReporter,
+    RequestAttributeReporterParameters,
+)
 from epp.core.scheduling.request_headers.agent_identity import AgentIdentity, AgentIdentityParameters
 from epp.core.scheduling.response_headers.destination_endpoint_served import DestinationEndpointServedVerifier
 from epp.core.scheduling.screeners.disaggregatedset_rollout import (
@@ -42,5 +46,11 @@ REQUEST_CONTROL: tuple[BuiltIn, ...] = (
         PluginKind.RESPONSE_HEADER_PROCESSOR,
         NoParameters,
         lambda _name, _p: DestinationEndpointServedVerifier(),
+    ),
+    built_in(
+        "request-attribute-reporter",
+        PluginKind.REPORTER,
+        RequestAttributeReporterParameters,
+        lambda _name, p: RequestAttributeReporter(p),
     ),
 )

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-from epp.core.domain.decision import Reservation
+from epp.core.domain.decision import MetadataNumber, Reservation
 from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.ports import TokenUsage
 from epp.core.domain.request import InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.state.columns import FloatColumn
@@ -127,6 +128,15 @@ class ResponseHeaderProcessor(Protocol):
 
     def served_header(self, served: str) -> tuple[str, str]:
         """Name in lower case and value; `served` is the destination that the gateway named, empty if it named none."""
+        ...
+
+
+@runtime_checkable
+class Reporter(Protocol):
+    """Tells the gateway something of an answer; a configuration with one has every answer's body looked into."""
+
+    def report(self, usage: TokenUsage) -> MetadataNumber | None:
+        """What the answer's token usage comes to; None for nothing."""
         ...
 
 

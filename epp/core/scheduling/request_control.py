@@ -11,7 +11,14 @@ import numpy as np
 
 from epp.core.domain.errors import DroppedReason, ServiceUnavailable
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.plugins import Admitter, Producer, RequestHeaderProcessor, ResponseHeaderProcessor, Screener
+from epp.core.scheduling.plugins import (
+    Admitter,
+    Producer,
+    Reporter,
+    RequestHeaderProcessor,
+    ResponseHeaderProcessor,
+    Screener,
+)
 
 NoteFault = Callable[[str, str, BaseException], None]
 """takes the event, the id of the request and the error (FaultLog.fault)"""
@@ -38,12 +45,14 @@ class RequestControl(msgspec.Struct, frozen=True):
     screeners: tuple[NamedScreener, ...] = ()
     admitters: tuple[Admitter, ...] = ()
     response_header_processors: tuple[ResponseHeaderProcessor, ...] = ()
+    reporters: tuple[Reporter, ...] = ()
 
     @property
     def plugins(self) -> tuple[object, ...]:
         """All of them."""
         screeners = (named.plugin for named in self.screeners)
-        return (*self.request_header_processors, *screeners, *self.admitters, *self.response_header_processors)
+        processors = (*self.request_header_processors, *self.response_header_processors)
+        return (*processors, *screeners, *self.admitters, *self.reporters)
 
 
 def screened(cycle: Cycle, candidates: Candidates, screeners: tuple[NamedScreener, ...]) -> Candidates:

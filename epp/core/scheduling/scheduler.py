@@ -74,6 +74,7 @@ class Scheduler:
             *(plugin.response_header for plugin in plugins if isinstance(plugin, ResponseMarker)),
             *(stamp for plugin in plugins if isinstance(plugin, ResponseStamps) for stamp in plugin.stamps),
         )
+        self._reporters = tuple(reporter.report for reporter in policy.control.reporters)
         self._served_markers = tuple(plugin.served_header for plugin in policy.control.response_header_processors)
 
     def completed(self, request: InferenceRequest) -> InferenceRequest:
@@ -110,6 +111,7 @@ class Scheduler:
             ),
             response_markers=self._markers,
             served_markers=self._served_markers,
+            reporters=self._reporters,
         )
 
     def forget_slot(self, slot: int) -> None:

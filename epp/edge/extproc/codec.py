@@ -8,6 +8,7 @@ from google.protobuf.struct_pb2 import Struct
 from epp._pb.core_pb2 import HeaderMap, HeaderValueOption, Metadata
 from epp._pb.ext_proc_pb2 import HeaderMutation, HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse
 from epp._pb.processing_mode_pb2 import ProcessingMode
+from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.errors import PickerError
 from epp.core.protocol.commands import (
     Continue,
@@ -163,12 +164,23 @@ _CONTINUE = {phase: _continue(phase) for phase in Phase}
 
 
 def encode_continue(command: Continue) -> bytes:
-    """One constant message per phase, unless response headers get more."""
-    if not command.set_headers:
+    """One constant message per phase, unless response headers or the gateway's metadata get more."""
+    if not command.set_headers and not command.metadata:
         return _CONTINUE[command.phase]
     response = ProcessingResponse()
-    _set_headers(response.response_headers.response.header_mutation, command.set_headers)
+    if command.set_headers:
+        _set_headers(response.response_headers.response.header_mutation, command.set_headers)
+    else:
+        answer: Message = getattr(response, command.phase.value)
+        answer.SetInParent()
+    _tell(response, command.metadata)
     return response.SerializeToString()
+
+
+def _tell(response: ProcessingResponse, metadata: Iterable[MetadataNumber]) -> None:
+    for told in metadata:
+        values: Struct = response.dynamic_metadata.fields[told.namespace].struct_value
+        values.fields[told.key].number_value = told.number
 
 
 def encode_routing(command: SendRouting) -> bytes:
@@ -209,6 +221,7 @@ def encode_body(command: SendBody) -> bytes:
     piece = answer.response.body_mutation.streamed_response
     piece.body = bytes(command.data)
     piece.end_of_stream = command.end_of_stream
+    _tell(response, command.metadata)
     return response.SerializeToString()
 
 

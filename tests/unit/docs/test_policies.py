@@ -26,6 +26,7 @@ KINDS = frozenset(
         PluginKind.SCREENER,
         PluginKind.ADMITTER,
         PluginKind.RESPONSE_HEADER_PROCESSOR,
+        PluginKind.REPORTER,
     )
 )
 TYPES = tuple(plugin for plugin in CATALOGUE.types if plugin.kinds & KINDS)

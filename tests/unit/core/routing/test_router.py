@@ -16,6 +16,8 @@ from epp.core.routing.router import Router, RoutingPolicy
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.profile import Profile, WeightedScorer
 from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
+from epp.core.scheduling.request_control import RequestControl
+from epp.core.scheduling.request_headers.agent_identity import AgentIdentity, AgentIdentityParameters
 from epp.core.scheduling.scheduler import Policy, Scheduler
 from epp.core.scheduling.scorers.active_request import ActiveRequestParameters, ActiveRequestScorer
 from epp.core.state.columns import FloatColumn
@@ -48,7 +50,9 @@ class Pool:
             (WeightedScorer("active-request-scorer", ActiveRequestScorer(ActiveRequestParameters()), 1.0),),
             BestFirst(),
         )
-        scheduler = Scheduler(Policy((profile,), SingleProfileHandler()), self.ledger, Random(1), lambda: self.now)
+        control = RequestControl(request_header_processors=(AgentIdentity(AgentIdentityParameters()),))
+        policy_of_plugins = Policy((profile,), SingleProfileHandler(), control=control)
+        scheduler = Scheduler(policy_of_plugins, self.ledger, Random(1), lambda: self.now)
         self.router = Router(self.roster, scheduler, policy or RoutingPolicy(), lambda: self.now)
         self.members(*range(count))
 
@@ -213,3 +217,8 @@ def test_nothing_is_held_against_an_endpoint_that_has_left() -> None:
     pool.members(0, 1)
     assert pool.roster.cooldowns.cooling(pool.now) == frozenset()
     assert pool.requests(endpoint(1)) == 2
+
+
+def test_what_plugins_take_from_headers_is_in_the_decided_request() -> None:
+    assert Pool(1).decide(headers={"session-id": "s"}).request.fairness_id == "s"
+    assert Pool(1).decide().request.fairness_id == "default-flow"

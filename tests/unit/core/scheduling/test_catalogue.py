@@ -11,6 +11,7 @@ from epp.core.scheduling.plugins import (
     Picker,
     Producer,
     ProfileHandler,
+    Reporter,
     RequestHeaderProcessor,
     ResponseHeaderProcessor,
     Scorer,
@@ -30,6 +31,7 @@ def is_of(kind: PluginKind, plugin: object) -> bool:
         PluginKind.SCREENER: isinstance(plugin, Screener),
         PluginKind.ADMITTER: isinstance(plugin, Admitter),
         PluginKind.RESPONSE_HEADER_PROCESSOR: isinstance(plugin, ResponseHeaderProcessor),
+        PluginKind.REPORTER: isinstance(plugin, Reporter),
     }[kind]
 
 

@@ -1,10 +1,12 @@
 """Commands become ext_proc messages."""
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from epp._pb.core_pb2 import HeaderValueOption
 from epp._pb.ext_proc_pb2 import HeaderMutation, ProcessingResponse
 from epp._pb.processing_mode_pb2 import ProcessingMode
+from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.errors import ResourceExhausted
 from epp.core.protocol.commands import Continue, ExtendTimeout, Mutation, OverrideMode, Phase, SendBody, SendRouting
 from epp.core.protocol.events import BodyMode
@@ -141,3 +143,15 @@ def test_a_refusal_of_a_grpc_request_names_the_grpc_status() -> None:
 def test_any_status_travels_even_if_our_enum_has_no_name_for_it() -> None:
     message = parsed(codec.encode_refusal(HttpError(418, (), b"")))
     assert message.immediate_response.status.code == 418
+
+
+def test_numbers_for_the_gateway_are_dynamic_metadata() -> None:
+    told = (MetadataNumber("envoy.lb", "cost", 8), MetadataNumber("billing", "tokens", -3))
+    for message, kind in (
+        (codec.encode_continue(Continue(Phase.RESPONSE_BODY, metadata=told)), "response_body"),
+        (codec.encode_continue(Continue(Phase.RESPONSE_TRAILERS, metadata=told)), "response_trailers"),
+        (codec.encode_body(SendBody(Phase.RESPONSE_BODY, b"x", True, told)), "response_body"),
+    ):
+        found = parsed(message)
+        assert found.WhichOneof("response") == kind
+        assert MessageToDict(found.dynamic_metadata) == {"envoy.lb": {"cost": 8.0}, "billing": {"tokens": -3.0}}
