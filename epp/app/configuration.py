@@ -10,6 +10,7 @@ from epp.core.config.parameters import EngineConfig
 from epp.core.config.settings import PickerConfig
 from epp.core.protocol.apis.parsers import DEFAULT_PARSERS, ParserTable
 from epp.core.scheduling.catalogue import CATALOGUE
+from epp.core.scheduling.session_token import LONGEST_KEY_BYTES, SessionKey
 from epp.edge.scrape.dialects import ENGINE_LABELS, Dialects
 from epp.edge.scrape.engines import ENGINES
 from epp.edge.scrape.engines.vllm import VLLM
@@ -18,36 +19,43 @@ from epp.edge.scrape.metric_names import MetricNames
 from epp.edge.scrape.metrics_page import PageOptions
 
 CONFIG_TEXT_SOURCE = "--config-text"
-LONGEST_SESSION_KEY_BYTES = 64
-"""of a BLAKE2b key"""
 NOTHING_KNOWN = MetricNames(waiting=None, running=None)
 
 
 def picker_config(options: ServeOptions) -> PickerConfig:
     """The configuration of --config-file or --config-text, else the default; raises ConfigurationError or FlagError."""
     if options.config_text:
-        return load_config(options.config_text, CONFIG_TEXT_SOURCE, CATALOGUE)
+        return _load(options, options.config_text, CONFIG_TEXT_SOURCE)
     if options.config_file is None:
         return default_config(CATALOGUE)
     try:
         text = options.config_file.read_bytes()
     except OSError as error:
         raise FlagError("config-file", f"{options.config_file} cannot be read: {error.strerror}") from error
-    return load_config(text, str(options.config_file), CATALOGUE)
+    return config_from_file(options, text)
 
 
-def session_key(options: ServeOptions) -> bytes:
-    """The key of --session-key-file, else a random one; raises FlagError."""
+def config_from_file(options: ServeOptions, text: bytes) -> PickerConfig:
+    """What --config-file says when it holds `text`; raises ConfigurationError."""
+    return _load(options, text, str(options.config_file))
+
+
+def _load(options: ServeOptions, text: str | bytes, source: str) -> PickerConfig:
+    return load_config(text, source, CATALOGUE, allow_experimental=options.allow_experimental)
+
+
+def session_key(options: ServeOptions) -> SessionKey:
+    """The key of --session-key-file, else the pool's, else a random one; raises FlagError."""
     path = options.session_key_file
     if path is None:
-        return secrets.token_bytes(LONGEST_SESSION_KEY_BYTES)
+        return SessionKey(own=secrets.token_bytes(LONGEST_KEY_BYTES))
     try:
         key = path.read_bytes().strip()
     except OSError as error:
         raise FlagError("session-key-file", f"{path} cannot be read: {error.strerror}") from error
-    if not 0 < len(key) <= LONGEST_SESSION_KEY_BYTES:
-        raise FlagError("session-key-file", f"{path} has {len(key)} bytes; a key has 1 to {LONGEST_SESSION_KEY_BYTES}")
-    return key
+    if not 0 < len(key) <= LONGEST_KEY_BYTES:
+        raise FlagError("session-key-file", f"{path} has {len(key)} bytes; a key has 1 to {LONGEST_KEY_BYTES}")
+    return SessionKey(given=key)
 
 
 def parser_table(config: PickerConfig) -> ParserTable:

@@ -103,11 +103,18 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag("config-text", _T.TEXT, "", Group.CONFIGURATION, "EndpointPickerConfig as text; excludes --config-file"),
     Flag(
+        "allow-experimental-plugins",
+        _T.BOOL,
+        "true",
+        Group.CONFIGURATION,
+        "take configurations that use experimental plugins, with a notice; with false they are refused",
+    ),
+    Flag(
         "session-key-file",
         _T.TEXT,
         "",
         Group.CONFIGURATION,
-        "key of session tokens (at most 64 bytes), the same for all replicas; without it tokens end with the process",
+        "key of session tokens (at most 64 bytes), the same for all replicas; without it made from the uid of the pool",
     ),
     Flag("max-body-bytes", _T.QUANTITY, "32Mi", Group.REQUESTS, "largest request body; above it 413"),
     Flag(
@@ -267,9 +274,6 @@ FLAGS: tuple[Flag, ...] = (
         _T.BOOL,
         "false",
         "scores are at /debug/decisions; they are not put into dynamic metadata by this version",
-    ),
-    _compatibility(
-        "allow-experimental-plugins", _T.BOOL, "false", "no plugin of this version is held back as experimental"
     ),
     _compatibility(
         "enable-grpc-stream-metrics", _T.BOOL, "false", "open streams are always counted (epp_streams_open)"

@@ -48,6 +48,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     config_file: Path | None
     config_text: str
     session_key_file: Path | None
+    allow_experimental: bool
     max_body_bytes: int
     max_buffered_bytes: int
     assume_body_mode: BodyMode
@@ -203,6 +204,7 @@ def _options(values: Mapping[str, Value], environment: Mapping[str, str], notice
         config_file=path("config-file"),
         config_text=text("config-text"),
         session_key_file=path("session-key-file"),
+        allow_experimental=bool(values["allow-experimental-plugins"]),
         max_body_bytes=int(values["max-body-bytes"]),
         max_buffered_bytes=int(values["max-buffered-bytes"]),
         assume_body_mode=BODY_MODES[text("assume-body-mode")],

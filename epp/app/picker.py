@@ -1,32 +1,30 @@
 """Composition of one picker process: everything that `epp serve` runs, joined."""
 
 import asyncio
-import itertools
 import time
-import uuid
 from collections.abc import Callable
 from random import Random
 
 import msgspec
 
-from epp.app.configuration import dialects, page_options, parser_table, session_key
+from epp.app.config_watch import ConfigWatch
+from epp.app.configuration import config_from_file, dialects, page_options, session_key
+from epp.app.conversations import grpc_settings, services_of
 from epp.app.listening import bind, host_of
 from epp.app.membership import Membership
 from epp.app.object_source import open_object_source, waiting_for
 from epp.app.options import ServeOptions
 from epp.app.protocol_fit import protocol_mismatch
+from epp.app.routing import Routing, scrape_interval_s
 from epp.app.scrape_results import ScrapeResults
 from epp.core.config.describe import describe
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import InvalidInput
-from epp.core.flow.saturation import SaturationLimits
-from epp.core.protocol.request_side import ConversationSettings
-from epp.core.routing.priority import BodyPriority, PriorityPolicy
-from epp.core.routing.router import Router, RoutingPolicy
+from epp.core.domain.ports import Clock
 from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
-from epp.core.scheduling.scheduler import Policy, Scheduler
+from epp.core.scheduling.scheduler import Scheduler
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster
 from epp.edge.admin.gates import gate_for
@@ -35,14 +33,14 @@ from epp.edge.admin.pages import Readiness as AdminReadiness
 from epp.edge.admin.server import AdminServer
 from epp.edge.extproc.body_budget import BodyBudget
 from epp.edge.extproc.executor import Services, StreamExecutor
-from epp.edge.extproc.grpc_transport import GrpcSettings, GrpcTransport
+from epp.edge.extproc.grpc_transport import GrpcTransport
 from epp.edge.extproc.health import HealthServer, Readiness, health_handler
-from epp.edge.extproc.tls import CertificateSource
 from epp.edge.gateway.eds import EdsError, EdsFile
 from epp.edge.objects.findings import Notice
 from epp.edge.observe.catalogue import Catalogue, OutsideGauges
 from epp.edge.observe.decisions import DecisionLog
 from epp.edge.observe.families import Dialect
+from epp.edge.observe.flow_series import FlowSeries
 from epp.edge.observe.logs import get_logger
 from epp.edge.observe.pool_reading import PoolReader
 from epp.edge.observe.repeated import RepeatedProblems
@@ -75,13 +73,13 @@ class PickerProcess:
     def __init__(self, options: ServeOptions, config: PickerConfig) -> None:
         self._options = options
         self._config = config
-        self._parsers = parser_table(config)
         self._logger = get_logger("serve")
         clock = time.monotonic
         self._problems = RepeatedProblems(self._logger, clock)
-        policy = build_policy(config, session_key(options))
+        self._session_key = session_key(options)
+        self._policy = build_policy(config, self._session_key)
         self._ledger = InFlightLedger()
-        scheduler = Scheduler(policy, self._ledger, Random(), clock, self._problems.fault)
+        self._scheduler = scheduler = Scheduler(self._policy, self._ledger, Random(), clock, self._problems.fault)
         self._roster = Roster(
             self._ledger,
             clock,
@@ -92,8 +90,13 @@ class PickerProcess:
         self._decisions = DecisionLog(time.time)
         self._budget = BodyBudget(options.max_buffered_bytes)
         self._readiness = Readiness()
-        router = Router(self._roster, scheduler, routing_policy(options, config), clock)
-        self._transport = self._make_transport(router, clock)
+        self._flow = FlowSeries()
+        self._routing = Routing(
+            options, config, self._roster, scheduler, clock=clock, problems=self._problems, series=self._flow
+        )
+        self._signals = TeeSink(self._sink, self._decisions)
+        self._services = self._make_services()
+        self._transport = self._make_transport(clock)
         self._health = HealthServer(host_of(options.bind_address), options.grpc_health_port, self._readiness)
         self._poller = self._make_poller(config)
         self._eds = EdsFile(options.envoy_eds) if options.envoy_eds else None
@@ -103,11 +106,12 @@ class PickerProcess:
             eds=self._eds,
             sink=self._sink,
             logger=self._logger,
-            on_change=self._note_readiness,
+            on_change=self._objects_changed,
         )
         self._source = open_object_source(options, config, self._membership, self._object_problem, self._object_notice)
         self._self_check = SelfCheck(self._observe, get_logger("self-check"))
-        self._admin = self._make_admin(policy, clock)
+        self._admin = self._make_admin(clock)
+        self._config_watch = self._watch_config()
 
     @property
     def ports(self) -> BoundPorts:
@@ -130,6 +134,8 @@ class PickerProcess:
             group.create_task(self._source.run())
             if self._poller is not None:
                 group.create_task(self._poller.run())
+            if self._config_watch is not None:
+                group.create_task(self._config_watch.run())
             group.create_task(self._check_regularly())
             group.create_task(self._retry_regularly())
 
@@ -140,11 +146,13 @@ class PickerProcess:
             await asyncio.wait_for(interrupted.wait(), self._options.drain_timeout_s)
         except TimeoutError:
             self._logger.verbose("drain time-out passed", open_streams=self._transport.open_streams)
+        self._routing.drain()
         await self._transport.drain(FINISH_GRACE_S)
 
     async def stop(self) -> None:
         """Closes what is left, whether or not everything was started."""
         await self._transport.drain(0.0)
+        self._routing.stop()
         await self._admin.stop()
         await self._health.stop()
 
@@ -167,50 +175,34 @@ class PickerProcess:
             await asyncio.sleep(RETRY_EVERY_S)
             self._membership.retry()
 
-    def _make_transport(self, router: Router, clock: Callable[[], float]) -> GrpcTransport:
-        options = self._options
-        numbers = itertools.count(1)
-        every = options.sample_responses
-        services = Services(
-            routing=router,
-            metrics=TeeSink(self._sink, self._decisions),
+    def _make_services(self) -> Services:
+        return services_of(
+            self._options,
+            self._config,
+            self._routing,
+            metrics=self._signals,
             faults=self._problems,
-            clock=clock,
-            settings=ConversationSettings(
-                max_body_bytes=options.max_body_bytes,
-                assume_body_mode=options.assume_body_mode,
-                parsers=self._parsers,
-                cut_priority=options.body_priority is BodyPriority.LARGER_FIRST,
-            ),
+            clock=time.monotonic,
             budget=self._budget,
-            new_request_id=lambda: str(uuid.uuid4()),
-            wants_sample=(lambda: not next(numbers) % every) if every else (lambda: False),
         )
-        credentials = None
-        if options.secure_serving:
-            credentials = CertificateSource(
-                options.cert_path,
-                reload=options.cert_reload,
-                clock=clock,
-                on_problem=lambda problem: self._logger.warning("certificate not taken over", problem=str(problem)),
-            ).credentials()
-        settings = GrpcSettings(
-            address=host_of(options.bind_address),
-            port=options.grpc_port,
-            max_message_bytes=options.max_body_bytes,
-            credentials=credentials,
+
+    def _make_transport(self, clock: Clock) -> GrpcTransport:
+        settings = grpc_settings(
+            self._options,
+            clock,
+            on_problem=lambda problem: self._logger.warning("certificate not taken over", problem=str(problem)),
         )
-        further = (health_handler(self._readiness),) if options.health_on_grpc_port else ()
-        return GrpcTransport(settings, lambda stream: StreamExecutor(services, stream), further)
+        further = (health_handler(self._readiness),) if self._options.health_on_grpc_port else ()
+        return GrpcTransport(settings, lambda stream: StreamExecutor(self._services, stream), further)
 
     def _make_poller(self, config: PickerConfig) -> Poller | None:
         if config.metrics is None:
             return None
         pages = page_options(self._options, config)
         engines = dialects(self._options, config)
-        interval_s = config.metrics.source.interval or self._options.scrape_interval_s
+        interval_s = scrape_interval_s(self._options, config)
         return Poller(
-            ScrapeResults(self._roster, self._sink),
+            ScrapeResults(self._roster, self._sink, self._routing.changed),
             lambda endpoint: MetricsPage(endpoint, pages),
             engines.scan,
             is_busy=self._is_busy,
@@ -218,17 +210,17 @@ class PickerProcess:
             budget=ScrapeBudget(floor_s=interval_s, cores=self._options.scrape_cpu_budget),
         )
 
-    def _make_admin(self, policy: Policy, clock: Callable[[], float]) -> AdminServer:
+    def _make_admin(self, clock: Clock) -> AdminServer:
         options = self._options
         pool = PoolReader(self._roster, self._ledger, self._roster.cooldowns, clock)
-        producers = [each.plugin for each in policy.producers if isinstance(each.plugin, ApproxPrefixCacheProducer)]
         catalogue = Catalogue(
             self._sink,
             pool,
             clock,
             dialect=Dialect(options.metric_names),
+            flow=self._flow,
             outside=OutsideGauges(
-                prefix_index_blocks=lambda: sum(producer.index_blocks for producer in producers),
+                prefix_index_blocks=self._count_index_blocks,
                 streams_open=lambda: self._transport.open_streams,
                 buffered_bytes=lambda: self._budget.held_bytes,
                 object_problems=self._count_problems,
@@ -244,6 +236,34 @@ class PickerProcess:
         )
         gate = gate_for(options.metrics_bind_address, options.metrics_token_file)
         return AdminServer(pages, gate, host=options.metrics_bind_address, port=options.metrics_port)
+
+    def _watch_config(self) -> ConfigWatch | None:
+        path = self._options.config_file
+        if path is None:
+            return None
+        return ConfigWatch(
+            path,
+            self._config,
+            load=lambda text: config_from_file(self._options, text),
+            take_over=self._take_over,
+            logger=self._logger,
+        )
+
+    def _take_over(self, config: PickerConfig) -> None:
+        """Puts another configuration in force for every request that is not decided yet; raises PickerError.
+
+        A plugin that is configured as before goes on with what it has learned.
+        """
+        self._policy = build_policy(config, self._session_key, former=self._policy)
+        self._scheduler.swap(self._policy)
+        self._routing.take_over(self._options, config)
+        self._config = config
+        self._services = self._make_services()
+        self._note_readiness()
+
+    def _count_index_blocks(self) -> int:
+        producers = [named.plugin for named in self._policy.producers]
+        return sum(plugin.index_blocks for plugin in producers if isinstance(plugin, ApproxPrefixCacheProducer))
 
     def _findings_page(self) -> Callable[[], object]:
         found = self._self_check.findings
@@ -262,9 +282,13 @@ class PickerProcess:
         slot = self._roster.slot_of(endpoint)
         return slot is not None and bool(self._ledger.requests[slot])
 
+    def _objects_changed(self) -> None:
+        self._note_readiness()
+        self._routing.changed()
+
     def _note_readiness(self) -> None:
         pool = self._roster.current.pool
-        if problem := protocol_mismatch(pool, self._parsers):
+        if problem := protocol_mismatch(pool, self._services.settings.parsers):
             self._problems.warning("appProtocol", "not ready", problem=problem)
         self._readiness.set(ready=pool is not None and not problem)
 
@@ -272,12 +296,13 @@ class PickerProcess:
         if self._readiness.is_stopping:
             return "shutting down"
         if self._roster.current.pool is not None:
-            return protocol_mismatch(self._roster.current.pool, self._parsers)
+            return protocol_mismatch(self._roster.current.pool, self._services.settings.parsers)
         problems = [self._membership.problem, *map(str, self._source.problems)]
         return "; ".join(filter(None, (waiting_for(self._options, self._config), *problems[:MOST_PROBLEMS_NAMED])))
 
     def _count_problems(self) -> int:
-        return len(self._source.problems) + bool(self._membership.problem)
+        config_problem = self._config_watch is not None and bool(self._config_watch.problem)
+        return len(self._source.problems) + bool(self._membership.problem) + config_problem
 
     def _scrape_problem(self, problem: ScrapeProblem) -> None:
         self._problems.warning(f"scrape {problem.endpoint.key}", "no metrics", problem=str(problem))
@@ -287,14 +312,3 @@ class PickerProcess:
 
     def _object_problem(self, problem: InvalidInput) -> None:
         self._logger.warning("object not taken over", problem=str(problem))
-
-
-def routing_policy(options: ServeOptions, config: PickerConfig) -> RoutingPolicy:
-    """What flags and configuration say about priorities, saturation and the subset hint."""
-    return RoutingPolicy(
-        priority=PriorityPolicy(options.body_priority, options.body_priority_min, options.body_priority_max),
-        saturation=SaturationLimits(
-            queue_depth=config.saturation.queue_depth_threshold, kv_usage=config.saturation.kv_cache_util_threshold
-        ),
-        honour_subset=options.honour_subset,
-    )

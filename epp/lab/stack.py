@@ -1,6 +1,7 @@
 """The local stack: fake vLLM pods, the picker and a real Envoy, each a process of its own."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -8,6 +9,7 @@ import msgspec
 
 from epp.lab.child_process import ChildError, ChildProcess
 from epp.lab.envoy_config import EnvoyOptions, PickerTls, SocketAddress, envoy_config
+from epp.lab.envoy_parts import Config
 from epp.lab.envoy_process import EnvoyProcess
 from epp.lab.fake_vllm.process import ReadyPod
 from epp.lab.plan import ADAPTERS, BASE_MODEL, StackPlan, free_port
@@ -31,11 +33,18 @@ class ReadyPicker(msgspec.Struct, frozen=True):
     metrics_port: int
 
 
+def unchanged(config: Config) -> Config:
+    """The configuration as it is."""
+    return config
+
+
 class LocalStack:
     """`async with LocalStack(plan) as stack:` starts everything and leaves no process behind."""
 
-    def __init__(self, plan: StackPlan) -> None:
+    def __init__(self, plan: StackPlan, *, edit_envoy: Callable[[Config], Config] = unchanged) -> None:
+        """`edit_envoy` has the last word on Envoy's configuration."""
         self.plan = plan
+        self._edit_envoy = edit_envoy
         self.pods: list[ReadyPod] = []
         self.picker: ReadyPicker
         self.envoy: EnvoyProcess
@@ -148,5 +157,5 @@ class LocalStack:
             eds_path=str(self._eds_path),
             app_protocol=self.plan.app_protocol,
         )
-        self._envoy = self.envoy = EnvoyProcess(envoy_config(options))
+        self._envoy = self.envoy = EnvoyProcess(self._edit_envoy(envoy_config(options)))
         await self.envoy.start()

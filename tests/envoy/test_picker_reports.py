@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
-from epp.lab.envoy_config import EnvoyOptions, envoy_config
 from epp.lab.envoy_parts import Config, http_manager
 from epp.lab.plan import StackPlan
 from tests.support.eventually import eventually
@@ -30,9 +29,8 @@ plugins:
 """
 
 
-def logged_config(options: EnvoyOptions, path: Path) -> Config:
+def with_log(config: Config, path: Path) -> Config:
     """The configuration with an access log of request ids and costs."""
-    config = envoy_config(options)
     log: dict[str, Any] = {
         "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
         "path": str(path),
@@ -71,10 +69,8 @@ async def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     config, log = directory / "config.yaml", directory / "access.log"
     config.write_text(CONFIG)
     plan = StackPlan(pods=2, body_mode=request.param, speed=50.0, config_file=config)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("epp.lab.stack.envoy_config", lambda options: logged_config(options, log))
-        async with live_stack(plan) as stack:
-            yield Logged(stack, log)
+    async with live_stack(plan, lambda config: with_log(config, log)) as stack:
+        yield Logged(stack, log)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -1,6 +1,6 @@
 """A pool with so many places, and flow control before it; time is virtual."""
 
-from epp.core.config.parameters import StaticUsageLimitParameters
+from epp.core.config.flow_parameters import StaticUsageLimitParameters
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import Refusal
 from epp.core.domain.request import InferenceRequest

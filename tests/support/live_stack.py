@@ -20,10 +20,11 @@ import msgspec
 
 from epp.edge.observe.decisions import ExplainedDecision
 from epp.edge.observe.pool_reading import EndpointReading
+from epp.lab.envoy_parts import Config
 from epp.lab.fake_vllm.debug_api import Echo
 from epp.lab.picker_pages import PickerPages
 from epp.lab.plan import ADAPTERS, StackPlan
-from epp.lab.stack import LocalStack
+from epp.lab.stack import LocalStack, unchanged
 from epp.lab.verdict import ext_proc_counters
 
 JSON = {"content-type": "application/json"}
@@ -150,12 +151,15 @@ def own_network() -> str:
 
 
 @asynccontextmanager
-async def live_stack(plan: StackPlan) -> AsyncIterator[LiveStack]:
-    """Starts everything, ends everything; on a network of its own unless the plan names one."""
+async def live_stack(plan: StackPlan, edit_envoy: Callable[[Config], Config] = unchanged) -> AsyncIterator[LiveStack]:
+    """Starts everything, ends everything; on a network of its own unless the plan names one.
+
+    `edit_envoy` has the last word on Envoy's configuration.
+    """
     if plan.network == StackPlan().network:
         plan = msgspec.structs.replace(plan, network=own_network())
     async with (
-        LocalStack(plan) as stack,
+        LocalStack(plan, edit_envoy=edit_envoy) as stack,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
         live = LiveStack(stack, session)

@@ -18,7 +18,7 @@ from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.ports import ObjectState, RequestReport
 from epp.core.domain.request import InferenceRequest
-from epp.core.flow.ticket import Ticket
+from epp.core.flow.ticket import BreakOff, Ticket
 from epp.core.protocol.request_side import ConversationSettings
 from epp.core.routing.router import Router, RoutingPolicy
 from epp.core.scheduling.pickers.max_score import MaxScorePicker
@@ -192,6 +192,9 @@ class HoldingRouter:
         answer = self._router.decide(request)
         assert isinstance(answer, Decision)
         assert ticket.answer(answer)
+
+    def dispatched(self, decision: Decision, break_off: BreakOff) -> None:
+        self._router.dispatched(decision, break_off)
 
     def response_begun(self, decision: Decision, destination: str) -> None:
         self._router.response_begun(decision, destination)

@@ -1,5 +1,6 @@
 """Names, labels and buckets typed from the references: GIE v1.5 and llm-d-router v0.10."""
 
+QUEUE = "fairness_id priority inference_pool model_name target_model_name"
 GIE = {
     "inference_objective_request_total": "model_name target_model_name priority",
     "inference_objective_request_error_total": "model_name target_model_name error_code",
@@ -42,6 +43,36 @@ LLM_D = {
     "llm_d_epp_scheduler_e2e_duration_seconds": "",
     "llm_d_epp_scheduler_attempts_total": "status target_model_name endpoint_name namespace port",
     "llm_d_epp_info": "commit build_ref",
+}
+GIE_FLOW_CONTROL = {
+    "inference_extension_flow_control_request_queue_duration_seconds": f"{QUEUE} outcome",
+    "inference_extension_flow_control_dispatch_cycle_duration_seconds": "",
+    "inference_extension_flow_control_queue_size": QUEUE,
+    "inference_extension_flow_control_queue_bytes": QUEUE,
+    "inference_extension_flow_control_pool_saturation": "inference_pool",
+    "inference_extension_flow_control_requests_total": "outcome priority inference_pool",
+    "inference_extension_flow_control_capacity_utilization_requests": "priority inference_pool",
+    "inference_extension_flow_control_capacity_utilization_bytes": "priority inference_pool",
+    "inference_extension_flow_control_global_capacity_utilization_requests": "inference_pool",
+    "inference_extension_flow_control_global_capacity_utilization_bytes": "inference_pool",
+    "inference_extension_flow_control_revocations_issued_total": "inference_pool",
+    "inference_extension_program_aware_attained_service_tokens": "program_id",
+    "inference_extension_program_aware_jains_fairness_index": "",
+}
+LLM_D_FLOW_CONTROL = {
+    "llm_d_epp_flow_control_request_queue_duration_seconds": f"{QUEUE} outcome",
+    "llm_d_epp_flow_control_dispatch_cycle_duration_seconds": "",
+    "llm_d_epp_flow_control_queue_size": QUEUE,
+    "llm_d_epp_flow_control_queue_bytes": QUEUE,
+    "llm_d_epp_flow_control_pool_saturation": "inference_pool stage",
+    "llm_d_epp_flow_control_requests_total": "outcome priority inference_pool",
+    "llm_d_epp_flow_control_capacity_utilization_requests": "priority inference_pool",
+    "llm_d_epp_flow_control_capacity_utilization_bytes": "priority inference_pool",
+    "llm_d_epp_flow_control_global_capacity_utilization_requests": "inference_pool",
+    "llm_d_epp_flow_control_global_capacity_utilization_bytes": "inference_pool",
+    "llm_d_epp_flow_control_revocations_issued_total": "inference_pool",
+    "llm_d_epp_program_aware_attained_service_tokens": "program_id",
+    "llm_d_epp_program_aware_jains_fairness_index": "",
 }
 LATENCY = (
     "0.005 0.025 0.05 0.1 0.2 0.4 0.6 0.8 1 1.25 1.5 2 3 4 5 6 8 10 15 20 30 45 60 120 180 240 300 360 480 600 900 "

@@ -28,6 +28,7 @@ class PluginKind(Enum):
     FAIRNESS_POLICY = "fairness policy"
     ORDERING_POLICY = "ordering policy"
     USAGE_LIMIT_POLICY = "usage limit policy"
+    EVICTION_POLICY = "eviction policy"
 
 
 PROFILE_KINDS = frozenset((PluginKind.FILTER, PluginKind.SCORER, PluginKind.PICKER))

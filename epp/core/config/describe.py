@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from epp.core.config.describe_flow import describe_flow
+from epp.core.config.parameters import UtilizationDetectorParameters
+from epp.core.config.sections import FlowControlSection
 from epp.core.config.settings import PickerConfig, ProfileSettings
 
 
@@ -42,11 +45,9 @@ def _profile(config: PickerConfig, profile: ProfileSettings) -> Iterator[str]:
 
 
 def _surroundings(config: PickerConfig) -> Iterator[str]:
-    limits = config.saturation
-    yield (
-        f"  saturated at queue {limits.queue_depth_threshold} or KV cache {limits.kv_cache_util_threshold:g} "
-        "on the average endpoint"
-    )
+    yield f"  saturated at {_limits(config)} on the average endpoint"
+    if config.gates.flow_control:
+        yield from describe_flow(config.flow_control or FlowControlSection())
     if config.metrics is None:
         yield "  metrics: nothing is scraped"
     else:
@@ -57,6 +58,15 @@ def _surroundings(config: PickerConfig) -> Iterator[str]:
         yield f"  endpoints from the file {config.discovery.path}{', watched' if config.discovery.watch_file else ''}"
     if config.parsers:
         yield f"  parsers: {', '.join(config.parsers)}"
+
+
+def _limits(config: PickerConfig) -> str:
+    limits = config.saturation
+    if isinstance(limits, UtilizationDetectorParameters):
+        return f"queue {limits.queue_depth_threshold} or KV cache {limits.kv_cache_util_threshold:g}"
+    requests = f"{limits.max_concurrency} requests of ours"
+    tokens = f"{limits.max_token_concurrency} prompt tokens of ours"
+    return {"requests": requests, "tokens": tokens, "hybrid": f"{requests} or {tokens}"}[limits.concurrency_mode]
 
 
 def _notices(config: PickerConfig) -> Iterator[str]:

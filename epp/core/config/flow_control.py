@@ -1,8 +1,9 @@
-"""`flowControl`: read and checked in full, so that files load; without effect until queues are built."""
+"""`flowControl`: queues before the scheduler. Without the feature gate it is checked and has no effect."""
 
 from epp.core.config.catalogue import PluginKind
 from epp.core.config.plugins import PluginTable
 from epp.core.config.sections import FlowControlSection
+from epp.core.config.settings import FeatureGates
 from epp.core.config.structure import read_at, value_at
 from epp.core.yaml import Path
 
@@ -12,7 +13,7 @@ ALWAYS_THERE = frozenset(("global-strict-fairness-policy", "fcfs-ordering-policy
 _SECTION = "flowControl"
 
 
-def read_flow_control(table: PluginTable) -> FlowControlSection | None:
+def read_flow_control(table: PluginTable, gates: FeatureGates) -> FlowControlSection | None:
     """The section; reports unknown policies, policies of the wrong kind and bands that share a priority."""
     findings = table.findings
     section = read_at((_SECTION,), FlowControlSection, findings)
@@ -28,8 +29,8 @@ def read_flow_control(table: PluginTable) -> FlowControlSection | None:
             findings.mistake((*path, "priority"), problem)
     for name in ("defaultPriorityBand", "defaultNegativePriorityBand"):
         _check_band((_SECTION, name), table)
-    if section is not None:
-        findings.notice((_SECTION,), "no effect: flow control is not built yet, requests never wait")
+    if section is not None and not gates.flow_control:
+        findings.notice((_SECTION,), "no effect without `featureGates: [flowControl]`: requests never wait")
     return section
 
 

@@ -48,11 +48,16 @@ def default_config(catalogue: Catalogue) -> PickerConfig:
     return load_config(DEFAULT_TEXT, DEFAULT_SOURCE, catalogue)
 
 
-def load_config(text: str | bytes, source: str, catalogue: Catalogue) -> PickerConfig:
-    """The settings that `text` resolves to; `source` names it in messages. Raises ConfigurationError."""
+def load_config(
+    text: str | bytes, source: str, catalogue: Catalogue, *, allow_experimental: bool = True
+) -> PickerConfig:
+    """The settings that `text` resolves to; `source` names it in messages. Raises ConfigurationError.
+
+    Experimental plugin types get a notice, or are a mistake where they are not allowed.
+    """
     findings = Findings(_single_document(text, source))
     _check_head(findings)
-    table = PluginTable(catalogue, findings)
+    table = PluginTable(catalogue, findings, allow_experimental=allow_experimental)
     table.read()
     gates = read_gates(findings)
     profiles = read_profiles(table)
@@ -60,7 +65,7 @@ def load_config(text: str | bytes, source: str, catalogue: Catalogue) -> PickerC
     request_control = read_request_control(table)
     consumers = [name for profile in profiles for name in profile.plugin_names]
     producers = NeedResolver(table).resolve((*consumers, handler, *request_control.plugin_names))
-    flow_control = read_flow_control(table)
+    flow_control = read_flow_control(table, gates)
     saturation = read_saturation(table, flow_control)
     data_layer = read_data_layer(table)
     parsers = read_parsers(table)

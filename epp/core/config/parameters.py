@@ -29,6 +29,8 @@ class UtilizationDetectorParameters(Section, frozen=True):
     metrics_staleness_threshold: Seconds = Seconds(0.2)
     headroom: NotNegative = 0.0
     """for its use as a filter"""
+    inflight_correction: bool = True
+    """count what we sent since the scrape; false for exact parity with the reference"""
 
 
 class MetricsDataSourceParameters(Section, frozen=True):
@@ -104,12 +106,6 @@ class InFlightLoadProducerParameters(Section, frozen=True):
     max_estimated_output_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
     prefix_match_info_producer_name: str = ""
     sync_cross_replica_state: bool = True
-
-
-class StaticUsageLimitParameters(Section, frozen=True):
-    """static-usage-limit-policy: one ceiling for every priority band."""
-
-    threshold: NotNegative = 1.0
 
 
 class BandDefaults(Section, frozen=True):

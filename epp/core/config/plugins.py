@@ -23,7 +23,8 @@ class Declared(msgspec.Struct):
 class PluginTable:
     """The instances by name, in the order of the file; reports what is wrong with them and with references."""
 
-    def __init__(self, catalogue: Catalogue, findings: Findings) -> None:
+    def __init__(self, catalogue: Catalogue, findings: Findings, *, allow_experimental: bool = True) -> None:
+        self._allow_experimental = allow_experimental
         self.findings = findings
         self._catalogue = catalogue
         self._by_name: dict[str, Declared] = {}
@@ -138,8 +139,11 @@ class PluginTable:
         if entry.type != plugin_type.name:
             notice = f"the plugin type {entry.type!r} is deprecated; write {plugin_type.name!r}"
             self.findings.notice((*path, "type"), notice)
-        if plugin_type.stability is Stability.ALPHA:
+        if plugin_type.stability is Stability.ALPHA and self._allow_experimental:
             self.findings.notice((*path, "type"), f"{plugin_type.name} is experimental")
+        elif plugin_type.stability is Stability.ALPHA:
+            problem = f"{plugin_type.name} is experimental, and experimental plugins are not allowed"
+            self.findings.mistake((*path, "type"), problem, "remove it, or set --allow-experimental-plugins")
 
     def _note_inert(self, path: Path, value: object, plugin_type: PluginType) -> None:
         if isinstance(value, dict):

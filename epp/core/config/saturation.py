@@ -1,25 +1,27 @@
-"""`saturationDetector`: thresholds (v1.2 to v1.4), or the name of a utilization-detector (v1.5).
+"""`saturationDetector`: thresholds (v1.2 to v1.4), or the name of a detector (v1.5).
 
 Both mean the same here: saturation is the mean over the endpoints of max(queue / queueDepthThreshold,
-kv usage / kvCacheUtilThreshold), and the pool is full at 1.0.
+kv usage / kvCacheUtilThreshold), and the pool is full at 1.0. A name may also be that of a concurrency-detector.
 """
 
 import msgspec
 
 from epp.core.config.catalogue import PluginKind
+from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
 from epp.core.config.parameters import UtilizationDetectorParameters
 from epp.core.config.plugins import Declared, PluginTable
 from epp.core.config.sections import FlowControlSection, SaturationSection
 from epp.core.config.settings import parameters_as
-from epp.core.config.settings_types import STALENESS_IS_A_FLAG, UTILIZATION_DETECTOR
+from epp.core.config.settings_types import CONCURRENCY_DETECTOR, STALENESS_IS_A_FLAG, UTILIZATION_DETECTOR
 from epp.core.config.structure import read_at, value_at
 
+DetectorParameters = UtilizationDetectorParameters | ConcurrencyDetectorParameters
 _SECTION = "saturationDetector"
 _DEFAULT = UtilizationDetectorParameters()
 
 
-def read_saturation(table: PluginTable, flow_control: FlowControlSection | None) -> UtilizationDetectorParameters:
-    """The thresholds in force; reports a detector that is given in two ways."""
+def read_saturation(table: PluginTable, flow_control: FlowControlSection | None) -> DetectorParameters:
+    """The detector in force; reports a detector that is given in two ways."""
     findings = table.findings
     section = read_at((_SECTION,), SaturationSection, findings)
     inner = flow_control.saturation_detector if flow_control else None
@@ -27,9 +29,9 @@ def read_saturation(table: PluginTable, flow_control: FlowControlSection | None)
         if value_at((_SECTION,), findings) is not None:
             findings.mistake((_SECTION,), "the file also has `flowControl.saturationDetector`", "remove one of the two")
         path = ("flowControl", _SECTION, "pluginRef")
-        return _thresholds(_detector(table, path, inner.plugin_ref))
+        return _parameters(_detector(table, path, inner.plugin_ref))
     if section is None:
-        return _thresholds(table.first_of_type(UTILIZATION_DETECTOR))
+        return _parameters(table.first_of_type(UTILIZATION_DETECTOR))
     thresholds = {
         field: value
         for field, value in msgspec.structs.asdict(section).items()
@@ -38,7 +40,7 @@ def read_saturation(table: PluginTable, flow_control: FlowControlSection | None)
     if section.plugin_ref:
         if thresholds:
             findings.mistake((_SECTION,), "thresholds and `pluginRef` exclude one another", "move them to the plugin")
-        return _thresholds(_detector(table, (_SECTION, "pluginRef"), section.plugin_ref))
+        return _parameters(_detector(table, (_SECTION, "pluginRef"), section.plugin_ref))
     if section.metrics_staleness_threshold is not None:
         findings.notice((_SECTION, "metricsStalenessThreshold"), f"no effect: {STALENESS_IS_A_FLAG}")
     return msgspec.structs.replace(_DEFAULT, **thresholds)
@@ -50,7 +52,9 @@ def _detector(table: PluginTable, path: tuple[str, ...], name: str) -> Declared 
     return table.refer(path, name, PluginKind.SATURATION_DETECTOR)
 
 
-def _thresholds(detector: Declared | None) -> UtilizationDetectorParameters:
+def _parameters(detector: Declared | None) -> DetectorParameters:
     if detector is None:
         return _DEFAULT
+    if detector.settings.type == CONCURRENCY_DETECTOR:
+        return parameters_as(ConcurrencyDetectorParameters, detector.settings)
     return parameters_as(UtilizationDetectorParameters, detector.settings)

@@ -107,3 +107,5 @@ class FlowControlSection(Section, frozen=True):
     usage_limit_policy_plugin_ref: str = ""
     saturation_detector: PluginRef | None = None
     enable_eviction: bool = False
+    evict_after_response_headers: bool = False
+    """ours: evict also requests whose answer has begun; their clients see a cut answer"""

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 import msgspec
 
+from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
 from epp.core.config.mistakes import Notice
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
@@ -107,7 +108,7 @@ class PickerConfig(msgspec.Struct, frozen=True):
     """plugin that says which profiles run"""
     producers: tuple[str, ...]
     """plugins whose products are consumed, each after those that it needs itself"""
-    saturation: UtilizationDetectorParameters
+    saturation: UtilizationDetectorParameters | ConcurrencyDetectorParameters
     metrics: MetricsSettings | None
     """None: nothing is scraped"""
     discovery: FileDiscoveryParameters | None

@@ -4,24 +4,29 @@ from typing import Any
 
 import msgspec
 
-from epp.core.config.catalogue import NoParameters, PluginKind, PluginType
+from epp.core.config.catalogue import NoParameters, PluginKind, PluginType, Stability
+from epp.core.config.flow_parameters import (
+    PriorityHoldbackParameters,
+    ProgramAwareParameters,
+    StaticUsageLimitParameters,
+)
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
     FileDiscoveryParameters,
     InFlightLoadProducerParameters,
     MetricsDataSourceParameters,
-    StaticUsageLimitParameters,
 )
 
 METRICS_SOURCE = "metrics-data-source"
 METRICS_EXTRACTOR = "core-metrics-extractor"
 UTILIZATION_DETECTOR = "utilization-detector"
+CONCURRENCY_DETECTOR = "concurrency-detector"
 FILE_DISCOVERY = "file-discovery"
 IN_FLIGHT_LOAD = "inflight-load-producer"
 
 STALENESS_IS_A_FLAG = "the age of metrics that still count is set by --metrics-staleness-threshold"
 _ONE_WAY_TLS = "the metrics page is read without a client certificate, against the CAs of the system"
-_NO_FLOW_CONTROL = "flow control is not built yet, so this plugin has no effect"
+_ONE_ORDER = "who is evicted, and in which order, is always decided this way"
 
 
 def _setting(name: str, kind: PluginKind, parameters: type[msgspec.Struct], **more: Any) -> PluginType:
@@ -58,17 +63,37 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
         InFlightLoadProducerParameters,
         without_effect="the picker counts what it has in flight by itself, so its parameters have no effect",
     ),
+    _setting("global-strict-fairness-policy", PluginKind.FAIRNESS_POLICY, NoParameters),
+    _setting("round-robin-fairness-policy", PluginKind.FAIRNESS_POLICY, NoParameters),
     _setting(
-        "global-strict-fairness-policy", PluginKind.FAIRNESS_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL
+        "program-aware-fairness",
+        PluginKind.FAIRNESS_POLICY,
+        ProgramAwareParameters,
+        inert_fields={"evictionSweepSeconds": "tenants are forgotten as soon as they are due, without a sweep"},
     ),
-    _setting("round-robin-fairness-policy", PluginKind.FAIRNESS_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL),
-    _setting("fcfs-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL),
-    _setting("edf-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL),
-    _setting("slo-deadline-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters, without_effect=_NO_FLOW_CONTROL),
+    _setting("fcfs-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters),
+    _setting("edf-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters),
+    _setting("slo-deadline-ordering-policy", PluginKind.ORDERING_POLICY, NoParameters),
+    _setting("static-usage-limit-policy", PluginKind.USAGE_LIMIT_POLICY, StaticUsageLimitParameters),
     _setting(
-        "static-usage-limit-policy",
+        "priority-holdback-policy",
         PluginKind.USAGE_LIMIT_POLICY,
-        StaticUsageLimitParameters,
-        without_effect=_NO_FLOW_CONTROL,
+        PriorityHoldbackParameters,
+        stability=Stability.ALPHA,
+    ),
+    _setting("soft-reflective-ceiling-policy", PluginKind.USAGE_LIMIT_POLICY, NoParameters, stability=Stability.ALPHA),
+    _setting(
+        "sheddable-eviction-filter",
+        PluginKind.EVICTION_POLICY,
+        NoParameters,
+        stability=Stability.ALPHA,
+        without_effect=_ONE_ORDER,
+    ),
+    _setting(
+        "priority-then-time-eviction-order-policy",
+        PluginKind.EVICTION_POLICY,
+        NoParameters,
+        stability=Stability.ALPHA,
+        without_effect=_ONE_ORDER,
     ),
 )

@@ -56,7 +56,8 @@ class Decision(msgspec.Struct, frozen=True):
     """The answer to one request."""
 
     request: InferenceRequest
-    """as routing resolved it: priority and target model are final; without the prompt, so that no body is kept alive"""
+    """as routing resolved it: priority and target model are final; without prompt and headers, so that nothing
+    large is kept alive as long as the decision"""
     endpoints: tuple[Endpoint, ...]
     """the picked endpoint first, then the fallbacks in order; never empty"""
     destinations: str

@@ -22,6 +22,8 @@ class InferencePool(msgspec.Struct, frozen=True):
     """None where the object does not say, which means http and fits every parser"""
     failure_mode: Literal["FailOpen", "FailClose"] = "FailClose"
     group: str = POOL_GROUP
+    uid: str = ""
+    """of the object; empty where the pool is no object of a cluster"""
 
     def selects(self, labels: Mapping[str, str]) -> bool:
         """Whether a pod with these labels belongs to the pool (equality on every label of the selector)."""

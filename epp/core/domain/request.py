@@ -31,6 +31,7 @@ class Prompt(msgspec.Struct, frozen=True):
 
 
 NO_PROMPT = Prompt()
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class InferenceRequest(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ class InferenceRequest(msgspec.Struct, frozen=True):
     request_id: str
     path: str = "/"
     method: str = "POST"
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str] = NO_HEADERS
     model: str = ""
     """as the client wrote it; empty where the path or the body mode gives none"""
     target_model: str = ""

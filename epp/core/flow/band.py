@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from epp.core.config.flow_parameters import DEFAULT_BAND_BYTES, DEFAULT_BAND_REQUESTS
 from epp.core.flow.events import FlowOutcome
 from epp.core.flow.item import FlowItem, FlowKey
 from epp.core.flow.live_heap import LiveHeap, Rank
@@ -69,8 +70,8 @@ class FairnessPolicy(Protocol):
 class BandLimits(msgspec.Struct, frozen=True):
     """What may wait in a band; 0 means unlimited. Defaults of the reference."""
 
-    max_bytes: int = 1_000_000_000
-    max_requests: int = 5_000
+    max_bytes: int = DEFAULT_BAND_BYTES
+    max_requests: int = DEFAULT_BAND_REQUESTS
 
 
 class Band:

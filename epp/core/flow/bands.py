@@ -18,6 +18,8 @@ class Bands:
 
     def __init__(self, settings: FlowSettings) -> None:
         self._settings = settings
+        self.kept: tuple[int, ...] = ()
+        """priorities that objectives name"""
         self._kept = {0, *settings.bands}
         self._bands: dict[int, Band] = {}
         self._idle_bands: OrderedDict[int, float] = OrderedDict()
@@ -38,7 +40,8 @@ class Bands:
 
     def keep(self, priorities: Iterable[int], now: float) -> None:
         """Priorities that objectives name: their bands exist, whether anybody waits or not."""
-        self._kept = {0, *self._settings.bands, *priorities}
+        self.kept = tuple(priorities)
+        self._kept = {0, *self._settings.bands, *self.kept}
         for priority in self._kept - self._bands.keys():
             self._add(priority)
         for priority, band in self._bands.items():

@@ -4,31 +4,42 @@ from collections.abc import Callable
 
 import msgspec
 
-from epp.core.config.parameters import BandDefaults, StaticUsageLimitParameters
+from epp.core.config.flow_parameters import (
+    DEFAULT_FAIRNESS,
+    DEFAULT_ORDERING,
+    DEFAULT_TTL_S,
+    DEFAULT_USAGE_LIMIT,
+    ConcurrencyDetectorParameters,
+    PriorityHoldbackParameters,
+    ProgramAwareParameters,
+    StaticUsageLimitParameters,
+)
+from epp.core.config.parameters import BandDefaults
 from epp.core.config.sections import FlowControlSection
 from epp.core.config.settings import PickerConfig, PluginSettings, parameters_as
 from epp.core.flow.band import BandLimits, FairnessPolicy, OrderingPolicy
+from epp.core.flow.eviction import EvictionSettings
 from epp.core.flow.fairness.global_strict import GlobalStrictFairness
-from epp.core.flow.fairness.program_aware import ProgramAwareFairness, ProgramAwareParameters, ServiceBook
+from epp.core.flow.fairness.program_aware import ProgramAwareFairness, ServiceBook
 from epp.core.flow.fairness.round_robin import RoundRobinFairness
 from epp.core.flow.ordering.edf import EdfOrdering
 from epp.core.flow.ordering.fcfs import FcfsOrdering
 from epp.core.flow.ordering.slo_deadline import SloDeadlineOrdering
 from epp.core.flow.settings import BandSettings, FlowSettings
 from epp.core.flow.usage_limits.policy import UsageLimitPolicy
-from epp.core.flow.usage_limits.priority_holdback import PriorityHoldback, PriorityHoldbackParameters
+from epp.core.flow.usage_limits.priority_holdback import PriorityHoldback
 from epp.core.flow.usage_limits.soft_reflective_ceiling import SoftReflectiveCeiling
 from epp.core.flow.usage_limits.static import StaticUsageLimit
-
-DEFAULT_FAIRNESS = "global-strict-fairness-policy"
-DEFAULT_ORDERING = "fcfs-ordering-policy"
-DEFAULT_USAGE_LIMIT = "static-usage-limit-policy"
 
 _ORDERINGS: dict[str, Callable[[], OrderingPolicy]] = {
     DEFAULT_ORDERING: FcfsOrdering,
     "edf-ordering-policy": EdfOrdering,
     "slo-deadline-ordering-policy": SloDeadlineOrdering,
 }
+
+
+SCRAPED_SETTLE_S = 0.25
+"""with scrape interval and staleness threshold: until scraped saturation shows that a request is gone (reference)"""
 
 
 class FlowPolicy(msgspec.Struct, frozen=True):
@@ -38,19 +49,24 @@ class FlowPolicy(msgspec.Struct, frozen=True):
     usage_limits: UsageLimitPolicy
     service_books: tuple[ServiceBook, ...]
     """to be told of the tokens of every request that ends; empty unless a band is program-aware"""
-    eviction: bool
-    """break off dispatched requests of priority < 0 when higher ones wait"""
+    eviction: EvictionSettings | None
+    """how dispatched requests of priority < 0 are broken off when higher ones wait; None: never"""
 
 
-def flow_policy(config: PickerConfig) -> FlowPolicy:
-    """The flow control of a configuration, with the defaults of the reference where the section is missing."""
-    return _Builder(config).build(config.flow_control or FlowControlSection())
+def flow_policy(config: PickerConfig, scrape_s: float = 0.05) -> FlowPolicy:
+    """The flow control of a configuration, with the defaults of the reference where the section is missing.
+
+    `scrape_s`: seconds between two scrapes of an endpoint.
+    """
+    return _Builder(config, scrape_s).build(config.flow_control or FlowControlSection())
 
 
 class _Builder:
     """A program-aware plugin is one book, however many bands name it."""
 
-    def __init__(self, config: PickerConfig) -> None:
+    def __init__(self, config: PickerConfig, scrape_s: float) -> None:
+        self._scrape_s = scrape_s
+        self._saturation = config.saturation
         self._plugins = {plugin.name: plugin for plugin in config.plugins}
         self._books: dict[str, ServiceBook] = {}
 
@@ -60,13 +76,22 @@ class _Builder:
             default_band=self._band(section.default_priority_band),
             default_negative_band=self._band(section.default_negative_priority_band),
             limits=BandLimits(max_bytes=int(section.max_bytes), max_requests=int(section.max_requests)),
-            default_ttl_s=60.0 if section.default_request_ttl is None else float(section.default_request_ttl),
+            default_ttl_s=DEFAULT_TTL_S if section.default_request_ttl is None else float(section.default_request_ttl),
             no_endpoint_ttl_s=(
                 None if section.no_endpoint_request_ttl is None else float(section.no_endpoint_request_ttl)
             ),
         )
         limits = self._usage_limits(section.usage_limit_policy_plugin_ref or DEFAULT_USAGE_LIMIT)
-        return FlowPolicy(settings, limits, tuple(self._books.values()), section.enable_eviction)
+        return FlowPolicy(settings, limits, tuple(self._books.values()), self._eviction(section))
+
+    def _eviction(self, section: FlowControlSection) -> EvictionSettings | None:
+        if not section.enable_eviction:
+            return None
+        settings = EvictionSettings(spare_begun=not section.evict_after_response_headers)
+        if isinstance(self._saturation, ConcurrencyDetectorParameters):
+            return settings
+        settle_s = self._scrape_s + float(self._saturation.metrics_staleness_threshold) + SCRAPED_SETTLE_S
+        return msgspec.structs.replace(settings, settle_s=settle_s)
 
     def _band(self, band: BandDefaults) -> BandSettings:
         default = BandLimits()

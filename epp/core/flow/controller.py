@@ -129,6 +129,27 @@ class FlowController:
             events.append(self._evict(entry, refusals.shutting_down(), now))
         return events
 
+    def reconfigure(self, settings: FlowSettings, usage_limits: UsageLimitPolicy, now: float) -> None:
+        """Other rules for everybody, also for those who wait: nobody is refused for a limit that came later.
+
+        The order of arrival and the time that was waited stay; the waiting budget is the new one.
+        """
+        former, kept = list(self._waiting), self._bands.kept
+        outcomes = {band.priority: band.outcomes for band in self._bands}
+        self._settings, self._usage_limits = settings, usage_limits
+        self._bands = Bands(settings)
+        self._bands.keep(kept, now)
+        self._waiting = self._waiting.with_budgets(settings.default_ttl_s, settings.no_endpoint_ttl_s)
+        self._entries.clear()
+        self.body_bytes = 0
+        self.blocked = None
+        for entry in former:
+            band = self._bands.of(entry.item.key.priority, now)
+            entry.flow = self._bands.flow(band, entry.item.key.fairness_id)
+            self._put(entry, band)
+        for band in self._bands:
+            band.outcomes = outcomes.get(band.priority, band.outcomes)
+
     def keep_bands(self, priorities: Iterable[int], now: float) -> None:
         """Says which priorities the objectives name: these bands count for ceilings even while nobody waits."""
         self._bands.keep(priorities, now)
@@ -136,6 +157,11 @@ class FlowController:
     def statistics(self) -> list[BandStatistics]:
         """All bands, highest first."""
         return [statistics_of(band) for band in self._bands]
+
+    @property
+    def limits(self) -> BandLimits:
+        """Of all bands together; 0 means unlimited."""
+        return self._settings.limits
 
     @property
     def _has_pool(self) -> bool:
@@ -196,11 +222,14 @@ class FlowController:
         self._serial += 1
         ticket = QueueTicket(min(self._waiting.longest_wait_s, item.deadline - now))
         entry = Entry(item, ticket, self._bands.flow(band, item.key.fairness_id), self._serial, now)
-        self._entries[item] = (entry, band)
-        self.body_bytes += item.body_bytes
+        self._put(entry, band)
+        return ticket
+
+    def _put(self, entry: Entry, band: Band) -> None:
+        self._entries[entry.item] = (entry, band)
+        self.body_bytes += entry.item.body_bytes
         self._waiting.add(entry)
         self._bands.add(band, entry, self._waiting.ttl_s)
-        return ticket
 
     def _grant(self, band: Band, now: float) -> FlowEvent:
         entry = band.next_entry()

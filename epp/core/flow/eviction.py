@@ -41,6 +41,10 @@ class InFlightEvictor(Generic[T]):
         self.unconfirmed = 0
         """evictions that were given up: no sign within the confirmation timeout"""
 
+    def reconfigure(self, settings: EvictionSettings) -> None:
+        """From now on these settings count; a request that was spared stays so."""
+        self._settings = settings
+
     def __len__(self) -> int:
         """How many could be broken off."""
         return len(self._candidates)

@@ -4,7 +4,7 @@ Members that left stay in the heap until they surface or outnumber the living, s
 amortised and the memory is at most proportional to the living members (the usual lazy deletion of `heapq`).
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
 
@@ -25,6 +25,10 @@ class LiveHeap(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._ranks)
+
+    def __iter__(self) -> Iterator[T]:
+        """All members, in no order."""
+        return iter(self._ranks)
 
     def __contains__(self, member: T) -> bool:
         return member in self._ranks

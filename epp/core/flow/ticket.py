@@ -6,6 +6,8 @@ from epp.core.domain.decision import Decision
 from epp.core.domain.errors import Refusal
 
 Answer = Decision | Refusal
+BreakOff = Callable[[Refusal], None]
+"""ends a request that was dispatched, with an error"""
 
 
 class Ticket:

@@ -11,6 +11,7 @@ only requests that bring a deadline of their own stand in a heap.
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from epp.core.flow.band import Entry
 from epp.core.flow.live_heap import LiveHeap
@@ -31,6 +32,16 @@ class Waiting:
         self._own: LiveHeap[Entry] = LiveHeap()
         self.has_endpoints: bool | None = None
         """None before the first look"""
+
+    def with_budgets(self, default_ttl_s: float, no_endpoint_ttl_s: float | None) -> "Waiting":
+        """Nobody waits in the new one yet; what is known of the pool stays."""
+        other = Waiting(default_ttl_s, no_endpoint_ttl_s)
+        other.has_endpoints, other._changed_at = self.has_endpoints, self._changed_at
+        return other
+
+    def __iter__(self) -> Iterator[Entry]:
+        """In order of arrival."""
+        return iter(self._arrivals)
 
     def __len__(self) -> int:
         return len(self._arrivals)

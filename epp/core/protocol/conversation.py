@@ -5,8 +5,11 @@ Whatever happens, a decision is followed by exactly one Release, and a stream th
 
 from collections.abc import Callable
 
+import msgspec
+
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import Refusal
+from epp.core.domain.ports import Outcome
 from epp.core.protocol.commands import (
     CancelRouting,
     Command,
@@ -58,6 +61,8 @@ class Conversation:
         self._decision: Decision | None = None
         self._is_over = False
         """refused, released or only observed: nothing more to do"""
+        self._is_broken_off = False
+        """refused after its decision: only the end of the stream is awaited"""
 
     @property
     def request_id(self) -> str:
@@ -83,6 +88,8 @@ class Conversation:
         """The commands that follow from `event`."""
         if self._is_over:
             return []
+        if self._is_broken_off:
+            return self._after_break_off(event)
         try:
             return self._handle(event)
         except Refusal as refusal:
@@ -112,9 +119,19 @@ class Conversation:
                 return self._refused(event.refusal)
 
     def _refused(self, refusal: Refusal) -> list[Command]:
-        self._is_over = True
         self._request = None  # and with it the body
+        if self._decision is None:
+            self._is_over = True
+        else:
+            self._is_broken_off = True
         return [Refuse(refusal)]
+
+    def _after_break_off(self, event: Event) -> list[Command]:
+        """The model server works until the proxy has ended the stream, so the place is kept as long."""
+        if not isinstance(event, StreamEnded):
+            return []
+        self._is_over = True
+        return [msgspec.structs.replace(self._response_side().release(), outcome=Outcome.ERROR)]
 
     def _request_headers(self, event: RequestHeaders) -> list[Command]:
         if self._request is not None:

@@ -4,12 +4,15 @@ from collections.abc import Callable
 
 from epp.core.domain.errors import BadRequest
 from epp.core.domain.request import DEFAULT_FLOW, InferenceRequest
+from epp.core.domain.short_id import short_id
 from epp.core.protocol.apis.parsers import ParserTable
 from epp.core.protocol.body import NO_BODY, RequestBody
 from epp.core.protocol.events import RequestHeaders
 from epp.core.protocol.headers import FAIRNESS_ID, REQUEST_ID
 
 Subset = tuple[str, ...] | None
+LONGEST_MODEL_NAME = 1_000
+"""names are kept by records and books"""
 
 
 def path_of(event: RequestHeaders) -> str:
@@ -56,6 +59,12 @@ class RequestAssembly:
 
     def _assemble(self, event: RequestHeaders, body: RequestBody, body_bytes: int, subset: Subset) -> InferenceRequest:
         headers = event.headers
+        if len(body.model) > LONGEST_MODEL_NAME:
+            raise BadRequest(
+                f"the name of the model has {len(body.model)} characters",
+                hint=f"at most {LONGEST_MODEL_NAME} are possible",
+                param="model",
+            )
         return InferenceRequest(
             request_id=headers.get(REQUEST_ID) or self._new_request_id(),
             path=path_of(event),
@@ -68,7 +77,7 @@ class RequestAssembly:
             max_tokens=body.max_tokens,
             cache_salt=body.cache_salt,
             claimed_priority=body.claimed_priority,
-            fairness_id=headers.get(FAIRNESS_ID[0]) or headers.get(FAIRNESS_ID[1]) or DEFAULT_FLOW,
+            fairness_id=short_id(headers.get(FAIRNESS_ID[0]) or headers.get(FAIRNESS_ID[1]) or DEFAULT_FLOW),
             body_bytes=body_bytes,
             subset=subset,
         )

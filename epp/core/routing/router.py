@@ -7,8 +7,8 @@ from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, ServiceUnavailable
 from epp.core.domain.ports import Clock, RequestReport
 from epp.core.domain.request import InferenceRequest
-from epp.core.flow.saturation import SaturationLimits, admit
-from epp.core.flow.ticket import Ticket
+from epp.core.flow.saturation import DEFAULT_DETECTOR, SaturationDetector, admit
+from epp.core.flow.ticket import BreakOff
 from epp.core.routing.priority import PriorityPolicy, resolve_priority
 from epp.core.routing.subset import within_subset
 from epp.core.scheduling.cycle import Candidates
@@ -23,7 +23,7 @@ class RoutingPolicy(msgspec.Struct, frozen=True):
     """What `epp serve` was told about routing."""
 
     priority: PriorityPolicy = PriorityPolicy()
-    saturation: SaturationLimits = SaturationLimits()
+    saturation: SaturationDetector = DEFAULT_DETECTOR
     honour_subset: bool = True
 
 
@@ -36,17 +36,26 @@ class Router:
         self._policy = policy
         self._clock = clock
 
-    def decide(self, request: InferenceRequest) -> Decision | Ticket:
+    def take_over(self, policy: RoutingPolicy) -> None:
+        """From the next request on `policy` counts."""
+        self._policy = policy
+
+    def decide(self, request: InferenceRequest) -> Decision:
         """The endpoint, with its place reserved; raises a Refusal."""
-        now = self._clock()
+        return self._schedule(self.resolve(request), sheds=True)
+
+    def resolve(self, request: InferenceRequest) -> InferenceRequest:
+        """The request with everything that plugins and objects say about it: its priority is final."""
         request = self._scheduler.completed(request)
-        snapshot = self._roster.current
-        priority = resolve_priority(request, snapshot.objectives, self._policy.priority)
-        if priority != request.priority:
-            request = msgspec.structs.replace(request, priority=priority)
-        candidates = self._candidates(request, snapshot)
-        admit(request, candidates, self._roster.ledger, self._policy.saturation, now)
-        return self._scheduler.schedule(request, snapshot, self._without_cooling(candidates, now), now)
+        priority = resolve_priority(request, self._roster.current.objectives, self._policy.priority)
+        return request if priority == request.priority else msgspec.structs.replace(request, priority=priority)
+
+    def dispatch(self, request: InferenceRequest) -> Decision:
+        """The endpoint of a resolved request that was admitted, with its place reserved; raises a Refusal."""
+        return self._schedule(request, sheds=False)
+
+    def dispatched(self, decision: Decision, break_off: BreakOff) -> None:
+        """The decision is on its way to the proxy; nobody here ever breaks it off."""
 
     def response_begun(self, decision: Decision, destination: str) -> None:
         """The response headers are here; Envoy says that `destination` served, empty if it does not say.
@@ -72,6 +81,14 @@ class Router:
 
     def finished(self, decision: Decision, report: RequestReport) -> None:
         """What is known of a released request; called once."""
+
+    def _schedule(self, request: InferenceRequest, *, sheds: bool) -> Decision:
+        now = self._clock()
+        snapshot = self._roster.current
+        candidates = self._candidates(request, snapshot)
+        if sheds:
+            admit(request, candidates, self._roster.ledger, self._policy.saturation, now)
+        return self._scheduler.schedule(request, snapshot, self._without_cooling(candidates, now), now)
 
     def _candidates(self, request: InferenceRequest, snapshot: PoolSnapshot) -> Candidates:
         if not snapshot.endpoints:

@@ -1,5 +1,7 @@
 """Settings in, policy out: makes every plugin that a configuration uses, each once."""
 
+import msgspec
+
 from epp.core.config.settings import PickerConfig, ProfileSettings, RequestControlSettings
 from epp.core.scheduling.built_in import Plugin
 from epp.core.scheduling.catalogue import BUILDERS
@@ -17,15 +19,17 @@ from epp.core.scheduling.plugins import (
 )
 from epp.core.scheduling.profile import NamedFilter, Profile, WeightedScorer
 from epp.core.scheduling.request_control import NamedProducer, NamedScreener, RequestControl
-from epp.core.scheduling.scheduler import Policy
+from epp.core.scheduling.scheduler import NOTHING_MADE, MadePlugin, Policy
+from epp.core.scheduling.session_token import NO_KEY, SessionKey
 
 
-def build_policy(config: PickerConfig, session_key: bytes = b"") -> Policy:
-    """The policy of a configuration that was loaded with this package's catalogue; its plugins remember nothing yet.
+def build_policy(config: PickerConfig, session_key: SessionKey = NO_KEY, former: Policy | None = None) -> Policy:
+    """The policy of a configuration that was loaded with this package's catalogue.
 
-    `session_key`: see `epp.core.scheduling.session_token`.
+    Its plugins remember nothing yet, except those that `former` has with the same name and settings: they are taken
+    over with all that they have learned. `session_key`: see `epp.core.scheduling.session_token`.
     """
-    instances = Instances(config, session_key)
+    instances = Instances(config, session_key, former)
     return Policy(
         profiles=tuple(_profile(profile, instances) for profile in config.profiles),
         handler=instances.handler(config.handler),
@@ -33,16 +37,18 @@ def build_policy(config: PickerConfig, session_key: bytes = b"") -> Policy:
             NamedProducer(name, instances.producer(name)) for name in config.producers if instances.can_make(name)
         ),
         control=_request_control(config.request_control, instances),
+        made=instances.made,
     )
 
 
 class Instances:
     """The plugins of one policy by name, made at their first use and shared by every profile that names them."""
 
-    def __init__(self, config: PickerConfig, session_key: bytes = b"") -> None:
+    def __init__(self, config: PickerConfig, session_key: SessionKey = NO_KEY, former: Policy | None = None) -> None:
         self._config = config
         self._session_key = session_key
-        self._made: dict[str, Plugin] = {}
+        self._former = former.made if former else NOTHING_MADE
+        self.made: dict[str, MadePlugin] = {}
 
     def can_make(self, name: str) -> bool:
         """False for a plugin that is only settings, whose work is done elsewhere."""
@@ -119,10 +125,15 @@ class Instances:
         raise TypeError(f"plugin {name!r} is no reporter")
 
     def _get(self, name: str) -> Plugin:
-        if name not in self._made:
-            settings = self._config.plugin(name)
-            self._made[name] = BUILDERS[settings.type](settings, self._session_key)
-        return self._made[name]
+        if name not in self.made:
+            settings = msgspec.structs.replace(self._config.plugin(name), line=None)
+            former = self._former.get(name)
+            if former is not None and former.settings == settings:
+                self.made[name] = former
+            else:
+                self.made[name] = MadePlugin(settings, BUILDERS[settings.type](settings, self._session_key))
+        plugin: Plugin = self.made[name].plugin
+        return plugin
 
 
 def _request_control(settings: RequestControlSettings, instances: Instances) -> RequestControl:

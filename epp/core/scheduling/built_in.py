@@ -19,6 +19,7 @@ from epp.core.scheduling.plugins import (
     Scorer,
     Screener,
 )
+from epp.core.scheduling.session_token import NO_KEY, SessionKey
 
 P = TypeVar("P", bound=msgspec.Struct)
 
@@ -39,7 +40,7 @@ Plugin = (
 class Build(Protocol):
     """Makes an instance of a plugin type."""
 
-    def __call__(self, settings: PluginSettings, session_key: bytes = b"") -> Plugin:
+    def __call__(self, settings: PluginSettings, session_key: SessionKey = NO_KEY) -> Plugin:
         """Raises TypeError for settings of another type; `session_key`: see session_token."""
         ...
 
@@ -62,7 +63,7 @@ def built_in(
 ) -> BuiltIn:
     """An entry of BUILT_INS; `make` takes the instance's name and parameters, `more` are fields of PluginType."""
 
-    def build(settings: PluginSettings, session_key: bytes = b"") -> Plugin:  # noqa: ARG001  only sessions need it
+    def build(settings: PluginSettings, session_key: SessionKey = NO_KEY) -> Plugin:  # noqa: ARG001  only sessions need it
         return make(settings.name, parameters_as(parameters, settings))
 
     all_kinds = frozenset(kinds if isinstance(kinds, tuple) else (kinds,))

@@ -6,14 +6,21 @@ from typing import Any, Protocol
 import msgspec
 
 from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, PluginType, Stability
+from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
 from epp.core.config.parameters import UtilizationDetectorParameters
 from epp.core.config.settings import PluginSettings, parameters_as
-from epp.core.config.settings_types import IN_FLIGHT_LOAD, SETTINGS_TYPES, STALENESS_IS_A_FLAG, UTILIZATION_DETECTOR
+from epp.core.config.settings_types import (
+    CONCURRENCY_DETECTOR,
+    IN_FLIGHT_LOAD,
+    SETTINGS_TYPES,
+    STALENESS_IS_A_FLAG,
+    UTILIZATION_DETECTOR,
+)
 from epp.core.scheduling.attributes import PRODUCER_IS_IMPLIED
 from epp.core.scheduling.built_in import BuiltIn, Plugin, built_in
 from epp.core.scheduling.control_catalogue import REQUEST_CONTROL, SESSION_ID_PRODUCER
 from epp.core.scheduling.filters.by_label import ByLabelFilter, ByLabelParameters
-from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter, ConcurrencyDetectorParameters
+from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter
 from epp.core.scheduling.filters.endpoint_attribute import EndpointAttributeFilter, EndpointAttributeFilterParameters
 from epp.core.scheduling.filters.header_based_testing import HeaderBasedTestingFilter
 from epp.core.scheduling.filters.label_selector import LabelSelectorFilter, LabelSelectorParameters
@@ -45,6 +52,7 @@ from epp.core.scheduling.scorers.scraped_signal import ScrapedSignalParameters
 from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
 from epp.core.scheduling.scorers.token_load import TokenLoadParameters, TokenLoadScorer
 from epp.core.scheduling.session_bonds import SessionAffinityParameters
+from epp.core.scheduling.session_token import NO_KEY, SessionKey
 
 
 class InFlightLoadConsumer(Protocol):
@@ -65,11 +73,11 @@ def _session_id(parameters: Any) -> tuple[Need, ...]:
 
 
 def session_affinity(
-    name: str, kind: PluginKind, make: Callable[[SessionAffinityParameters, bytes], Plugin]
+    name: str, kind: PluginKind, make: Callable[[SessionAffinityParameters, SessionKey], Plugin]
 ) -> BuiltIn:
     """An entry of BUILT_INS for a type that makes session tokens; `make` takes the key too."""
 
-    def build(settings: PluginSettings, session_key: bytes = b"") -> Plugin:
+    def build(settings: PluginSettings, session_key: SessionKey = NO_KEY) -> Plugin:
         return make(parameters_as(SessionAffinityParameters, settings), session_key)
 
     plugin_type = PluginType(
@@ -147,8 +155,8 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         inert_fields={"metricsStalenessThreshold": STALENESS_IS_A_FLAG},
     ),
     built_in(
-        "concurrency-detector",
-        _FILTER,
+        CONCURRENCY_DETECTOR,
+        (_FILTER, PluginKind.SATURATION_DETECTOR),
         ConcurrencyDetectorParameters,
         lambda _name, p: ConcurrencyDetectorFilter(p),
         needs=_in_flight_load,

@@ -1,13 +1,16 @@
 """The scheduler: candidates in, decision out. It picks and reserves in one step, with nothing awaited between."""
 
+from collections.abc import Mapping
 from functools import partial
 from random import Random
+from typing import Any
 
 import msgspec
 
+from epp.core.config.settings import PluginSettings
 from epp.core.domain.decision import Decision
 from epp.core.domain.ports import Clock
-from epp.core.domain.request import NO_PROMPT, InferenceRequest
+from epp.core.domain.request import NO_HEADERS, NO_PROMPT, InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
     Learner,
@@ -23,6 +26,16 @@ from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
 
 
+class MadePlugin(msgspec.Struct, frozen=True):
+    """A plugin and the settings that it was made from."""
+
+    settings: PluginSettings
+    plugin: Any
+
+
+NOTHING_MADE: Mapping[str, MadePlugin] = {}
+
+
 class Policy(msgspec.Struct, frozen=True):
     """Everything that a configuration resolves to."""
 
@@ -30,6 +43,8 @@ class Policy(msgspec.Struct, frozen=True):
     handler: ProfileHandler
     producers: tuple[NamedProducer, ...] = ()
     control: RequestControl = RequestControl()
+    made: Mapping[str, MadePlugin] = NOTHING_MADE
+    """by name, so that the next policy can go on with plugins that are configured as before"""
 
     @property
     def learners(self) -> tuple[tuple[str, Learner], ...]:
@@ -61,9 +76,13 @@ class Scheduler:
     ) -> None:
         self._clock = clock
         self._note_fault = note_fault
-        self._policy = policy
         self._ledger = ledger
         self._rng = rng
+        self.swap(policy)
+
+    def swap(self, policy: Policy) -> None:
+        """From the next request on `policy` decides."""
+        self._policy = policy
         self._profiles = {profile.name: profile for profile in policy.profiles}
         self._names = tuple(self._profiles)
         self._learners = policy.learners
@@ -100,7 +119,7 @@ class Scheduler:
         for observer in self._observers:
             observer.picked(cycle, reservation)
         return Decision(
-            request=msgspec.structs.replace(request, prompt=NO_PROMPT),
+            request=msgspec.structs.replace(request, prompt=NO_PROMPT, headers=NO_HEADERS),
             endpoints=endpoints,
             destinations=",".join([endpoint.destination for endpoint in endpoints]),
             reservation=reservation,

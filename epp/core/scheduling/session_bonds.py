@@ -17,7 +17,7 @@ from epp.core.config.structure import Section
 from epp.core.domain.decision import Reservation
 from epp.core.domain.endpoint import Endpoint
 from epp.core.scheduling.cycle import Cycle
-from epp.core.scheduling.session_token import SessionTokens
+from epp.core.scheduling.session_token import SessionKey, SessionTokens
 
 MOST_SESSIONS = 65536
 """a session takes about 300 bytes, whatever the length of its id"""
@@ -78,7 +78,7 @@ class SessionBond(Protocol):
 class TokenBond:
     """encoded_endpoint_header."""
 
-    def __init__(self, config: EncodedEndpointHeader, key: bytes) -> None:
+    def __init__(self, config: EncodedEndpointHeader, key: SessionKey) -> None:
         self._header = config.header.lower()
         self._tokens = SessionTokens(key)
 
@@ -87,8 +87,9 @@ class TokenBond:
         token = cycle.request.headers.get(self._header)
         return None if token is None else self._tokens.slot_of(token, cycle.snapshot)
 
-    def picked(self, cycle: Cycle, reservation: Reservation) -> None:
-        """Nothing is remembered: the client has the token."""
+    def picked(self, cycle: Cycle, reservation: Reservation) -> None:  # noqa: ARG002  protocol's shape
+        """Nothing is remembered: the client has the token, made with the key of this pool."""
+        self._tokens.follow(cycle.snapshot)
 
     def response_header(self, endpoint: Endpoint) -> tuple[str, str] | None:
         """The token of `endpoint`."""
@@ -147,7 +148,7 @@ class SessionIdBond:
         return blake2b(session.encode("utf-8", "surrogatepass"), digest_size=16).digest() if session else None
 
 
-def bond_of(parameters: SessionAffinityParameters, key: bytes) -> SessionBond:
+def bond_of(parameters: SessionAffinityParameters, key: SessionKey) -> SessionBond:
     """The strategy that `parameters` name."""
     producer = parameters.session_id_producer_name
     if producer or parameters.strategy == "session_id":

@@ -3,13 +3,27 @@
 Cells have one writer (whoever scrapes) and no invariant spans two of them, so that they can live in shared memory.
 """
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from epp.core.domain.ports import LoadReport
 
 FloatColumn = NDArray[np.float64]
+
+
+class BookCounts(msgspec.Struct, frozen=True):
+    """What the ledger says of a slot at one moment; see `InFlightLedger`."""
+
+    requests: int = 0
+    tokens: int = 0
+    sent: int = 0
+    sent_tokens: int = 0
+
+
+NOTHING_SENT = BookCounts()
 NEVER = -np.inf
+MOST_BELIEVED = 1e12
 NO_ADAPTERS: frozenset[str] = frozenset()
 DEFAULT_KV_BLOCK_TOKENS = 16.0
 
@@ -30,6 +44,10 @@ class LoadColumns:
         """requests that we had sent by then (`InFlightLedger.sent`)"""
         self.sent_tokens: FloatColumn = np.zeros(slots)
         """prompt tokens that we had sent by then"""
+        self.in_flight: FloatColumn = np.zeros(slots)
+        """our own unfinished requests at that moment"""
+        self.in_flight_tokens: FloatColumn = np.zeros(slots)
+        """their prompt tokens"""
         self.running_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
         self.waiting_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
 
@@ -51,22 +69,29 @@ class LoadColumns:
         for name, cells in vars(self).items():
             cells[slot] = getattr(fresh, name)[0]
 
-    def store(self, slot: int, report: LoadReport, now: float, *, sent: int = 0, sent_tokens: int = 0) -> None:
+    def store(self, slot: int, report: LoadReport, now: float, books: BookCounts = NOTHING_SENT) -> None:
         """Takes over a scrape; a signal that the page does not have keeps its old value, as in the reference.
 
-        `sent` and `sent_tokens` are the ledger's counts at this moment.
+        So does a size that no engine can have: negative, not a number, or beyond MOST_BELIEVED. A load that is no
+        number is stored as it is: it says that nothing is known.
         """
-        self.sent[slot] = sent
-        self.sent_tokens[slot] = sent_tokens
+        self.sent[slot] = books.sent
+        self.sent_tokens[slot] = books.sent_tokens
+        self.in_flight[slot] = books.requests
+        self.in_flight_tokens[slot] = books.tokens
         for cells, value in (
             (self.waiting, report.waiting),
             (self.running, report.running),
             (self.kv_usage, report.kv_usage),
+        ):
+            if value is not None:
+                cells[slot] = value
+        for cells, value in (
             (self.kv_block_tokens, report.kv_block_tokens),
             (self.kv_blocks, report.kv_blocks),
             (self.max_adapters, report.max_adapters),
         ):
-            if value is not None:
+            if value is not None and 0.0 <= value <= MOST_BELIEVED:
                 cells[slot] = value
         self.running_adapters[slot] = frozenset(report.running_adapters)
         self.waiting_adapters[slot] = frozenset(report.waiting_adapters)

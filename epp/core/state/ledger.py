@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epp.core.domain.decision import Reservation
+from epp.core.state.columns import BookCounts
 
 Count = NDArray[np.int64]
 
@@ -50,6 +51,15 @@ class InFlightLedger:
     def generation(self, slot: int) -> int:
         """Generation of the slot's present owner."""
         return self._generations[slot]
+
+    def counts(self, slot: int) -> BookCounts:
+        """The slot's counts at this moment."""
+        return BookCounts(
+            requests=int(self.requests[slot]),
+            tokens=int(self.tokens[slot]),
+            sent=int(self.sent[slot]),
+            sent_tokens=int(self.sent_tokens[slot]),
+        )
 
     def is_idle(self, slot: int) -> bool:
         """True when nothing of ours is in flight there, so that the slot may change owner."""

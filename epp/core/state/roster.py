@@ -74,8 +74,7 @@ class Roster:
         slot = self._slots.get(identity(endpoint))
         if slot is not None:
             now = self._clock()
-            ledger = self.ledger
-            self.load.store(slot, report, now, sent=int(ledger.sent[slot]), sent_tokens=int(ledger.sent_tokens[slot]))
+            self.load.store(slot, report, now, self.ledger.counts(slot))
             self.cooldowns.succeeded(endpoint.key, now)
 
     def scrape_failed(self, endpoint: Endpoint, *, local_origin: bool) -> None:

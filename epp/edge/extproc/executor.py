@@ -11,7 +11,8 @@ from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
 from epp.core.domain.ports import Clock, MetricSink, RequestReport
 from epp.core.domain.request import NO_PROMPT, InferenceRequest
-from epp.core.flow.ticket import Answer, Ticket
+from epp.core.flow.refusals import shutting_down
+from epp.core.flow.ticket import Answer, BreakOff, Ticket
 from epp.core.protocol.commands import (
     CancelRouting,
     Command,
@@ -45,6 +46,7 @@ class RoutingPort(Protocol):
     """What the executor needs of `epp.core.routing.router.Router`."""
 
     def decide(self, request: InferenceRequest) -> Decision | Ticket: ...
+    def dispatched(self, decision: Decision, break_off: BreakOff) -> None: ...
     def response_begun(self, decision: Decision, destination: str) -> None: ...
     def release(self, decision: Decision) -> bool: ...
     def finished(self, decision: Decision, report: RequestReport) -> None: ...
@@ -104,12 +106,8 @@ class StreamExecutor:
         """The server is stopping (StreamHandler): a begun answer goes on without us, a waiting request is refused."""
         if self._conversation.is_answering:
             self._stream.finish()
-        elif self._ticket is not None and self._ticket.is_open:
-            self._ticket.answer(
-                ServiceUnavailable(
-                    "the endpoint picker is shutting down", reason=DroppedReason.SHUTTING_DOWN, retry_after_s=1
-                )
-            )
+        else:
+            self._give_up_waiting(shutting_down())
 
     def closed(self) -> None:
         """The stream is over (StreamHandler)."""
@@ -170,8 +168,8 @@ class StreamExecutor:
         except Refusal as refusal:
             answer = refusal
         except Exception as error:  # noqa: BLE001  a plugin's fault becomes a clear 500 for this request alone
-            services.faults.fault("routing failed", request.request_id, error)
             answer = InternalError("the request could not be scheduled", hint="a scheduling plugin raised an error")
+            answer.__cause__ = error
         if isinstance(answer, Ticket):
             self._hold(answer)
         else:
@@ -186,14 +184,18 @@ class StreamExecutor:
 
     def _overdue(self, waited: float) -> None:
         """The picker's own deadline: under full-duplex the proxy has none."""
-        if self._ticket is not None and self._ticket.is_open:
-            self._ticket.answer(
-                ServiceUnavailable(
-                    f"request timed out in queue: no endpoint within {waited:g} s",
-                    reason=DroppedReason.TTL_EXPIRED,
-                    retry_after_s=1,
-                )
+        self._give_up_waiting(
+            ServiceUnavailable(
+                f"request timed out in queue: no endpoint within {waited:g} s",
+                reason=DroppedReason.TTL_EXPIRED,
+                retry_after_s=1,
             )
+        )
+
+    def _give_up_waiting(self, refusal: Refusal) -> None:
+        if self._ticket is not None and self._ticket.is_open:
+            self._ticket.withdraw()
+            self._ticket_answered(refusal)
 
     def _ticket_answered(self, answer: Answer) -> None:
         self._drop_deadline()
@@ -210,6 +212,8 @@ class StreamExecutor:
     def _answered(self, answer: Answer) -> None:
         services = self._services
         if isinstance(answer, Refusal):
+            if isinstance(answer, InternalError) and answer.__cause__ is not None:
+                services.faults.fault("routing failed", self._request_id, answer.__cause__)
             self._receive(Refused(answer))
             return
         lessons = answer.lessons
@@ -218,9 +222,17 @@ class StreamExecutor:
         self._decision = answer
         self._request = answer.request
         services.metrics.request_routed(answer)
+        services.routing.dispatched(answer, self._break_off)
         self._receive(Decided(answer))
         if lessons:
             asyncio.get_running_loop().call_soon(_learn, lessons)
+
+    def _break_off(self, refusal: Refusal) -> None:
+        """Ends a dispatched request (BreakOff)."""
+        try:
+            self._receive(Refused(refusal))
+        except Exception as error:  # noqa: BLE001  who makes room must not suffer for one stream
+            self._fault(error)
 
     def _refuse(self, refusal: Refusal) -> None:
         if self._request is not None:

@@ -104,6 +104,7 @@ def decode_pool(manifest: Manifest) -> InferencePool | None:
         app_protocol=cast("AppProtocol | None", spec.app_protocol),
         failure_mode=_failure_mode(reference.failure_mode if reference else "FailClose"),
         group=POOL_GROUP,
+        uid=shape.metadata.uid,
     )
 
 
@@ -129,6 +130,7 @@ def decode_alpha_pool(manifest: Manifest) -> InferencePool | None:
         target_ports=(spec.target_port_number,),
         failure_mode=_failure_mode(reference.failure_mode if reference else "FailClose"),
         group=ALPHA_POOL_GROUP,
+        uid=shape.metadata.uid,
     )
 
 

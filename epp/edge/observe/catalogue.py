@@ -11,6 +11,7 @@ from epp.core.domain.ports import Clock
 from epp.edge.observe import families
 from epp.edge.observe.exposition import Format, Series, accepted_format, family_lines
 from epp.edge.observe.families import Dialect, Family
+from epp.edge.observe.flow_series import FlowSeries
 from epp.edge.observe.pool_gauges import pool_gauges
 from epp.edge.observe.pool_reading import PoolReader
 from epp.edge.observe.sink import PrometheusSink
@@ -48,6 +49,7 @@ class Catalogue:
         *,
         dialect: Dialect = Dialect.GIE,
         outside: OutsideGauges | None = None,
+        flow: FlowSeries | None = None,
         build: Build | None = None,
     ) -> None:
         self.registry = CollectorRegistry()
@@ -57,6 +59,7 @@ class Catalogue:
         self._clock = clock
         self._dialect = dialect
         self._outside = outside or OutsideGauges()
+        self._flow = flow or FlowSeries()
         build = build or Build()
         self._info: tuple[Family, list[Series]] = (families.INFO, [((build.commit, build.ref), 1)])
 
@@ -67,7 +70,7 @@ class Catalogue:
         """
         reading = self._pool.read()
         self._sink.forget_vanished(reading.endpoints, self._clock())
-        gauges = [self._info, *pool_gauges(reading), *self._read_outside()]
+        gauges = [self._info, *pool_gauges(reading), *self._flow.read(reading.pool_name), *self._read_outside()]
         form = accepted_format(accept)
         return lambda: (self._render(gauges, form), form.content_type)
 

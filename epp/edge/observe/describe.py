@@ -5,7 +5,7 @@
 
 import sys
 
-from epp.edge.observe import families
+from epp.edge.observe import families, flow_families
 from epp.edge.observe.families import Exposed, Family
 from epp.edge.observe.label_values import MOST_CHARACTERS, MOST_VALUES
 from epp.edge.observe.request_series import MOST_SERIES
@@ -81,6 +81,26 @@ SECTIONS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
     ),
     ("Scheduling", "", (families.SCHEDULING, families.ATTEMPTS, families.INFO)),
     (
+        "Flow control",
+        "Only with the feature gate `flowControl`. Queues are read when the page is asked for.",
+        (
+            flow_families.REQUESTS,
+            flow_families.QUEUE_DURATION,
+            flow_families.QUEUE_SIZE,
+            flow_families.QUEUE_BYTES,
+            flow_families.SATURATION,
+            flow_families.BAND_REQUESTS,
+            flow_families.BAND_BYTES,
+            flow_families.ALL_REQUESTS,
+            flow_families.ALL_BYTES,
+            flow_families.CYCLE,
+            flow_families.BROKEN_OFF,
+            flow_families.UNCONFIRMED,
+            flow_families.ATTAINED_SERVICE,
+            flow_families.FAIRNESS_INDEX,
+        ),
+    ),
+    (
         "The picker itself",
         "These tell whether the picker's books and the world agree; `/debug/self-check` puts the same into words.",
         (
@@ -103,7 +123,8 @@ SECTIONS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
 
 BUCKETS_INTRODUCTION = """\
 Upper bounds, each followed by `+Inf`. They are the reference's, with its 32778 where 32768 was meant: recorded series
-and dashboards name these bounds, and a corrected one would start a new series beside the old.
+and dashboards name these bounds, and a corrected one would start a new series beside the old. Those of flow control
+are ours.
 """
 
 

@@ -5,11 +5,12 @@ from random import Random
 
 import pytest
 
+from epp.core.config.flow_parameters import PriorityHoldbackParameters
 from epp.core.flow.band import BandLimits, FairnessPolicy
 from epp.core.flow.fairness.global_strict import GlobalStrictFairness
 from epp.core.flow.fairness.round_robin import RoundRobinFairness
 from epp.core.flow.settings import BandSettings, FlowSettings
-from epp.core.flow.usage_limits.priority_holdback import PriorityHoldback, PriorityHoldbackParameters
+from epp.core.flow.usage_limits.priority_holdback import PriorityHoldback
 from tests.support.flow_pool import FlowPool, flow_item
 
 PRIORITIES = (10, 0, -10)

@@ -11,6 +11,7 @@ from epp.core.config.mistakes import ConfigurationError
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import InvalidInput
+from epp.core.scheduling.session_token import SessionKey
 from epp.edge.scrape.engines.sglang import SGLANG
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec
@@ -172,7 +173,7 @@ def test_a_metrics_source_that_says_nothing_leaves_the_flags_in_force() -> None:
 def test_the_session_key_comes_from_its_file_or_from_chance(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_bytes(b"secret\n")
-    assert session_key(options_of(session_key_file=str(path))) == b"secret"
+    assert session_key(options_of(session_key_file=str(path))) == SessionKey(b"secret")
     assert session_key(options_of()) != session_key(options_of())
 
 

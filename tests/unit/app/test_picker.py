@@ -4,8 +4,10 @@ import pytest
 
 from epp.app.configuration import picker_config
 from epp.app.options import FlagError, parse_flags
-from epp.app.picker import PickerProcess, routing_policy
-from epp.core.flow.saturation import SaturationLimits
+from epp.app.picker import PickerProcess
+from epp.app.routing import routing_policy
+from epp.core.config.parameters import UtilizationDetectorParameters
+from epp.core.flow.saturation import UtilizationDetector
 from epp.core.routing.priority import BodyPriority, PriorityPolicy
 from epp.core.routing.router import RoutingPolicy
 
@@ -26,7 +28,7 @@ def policy_of(**given: str) -> RoutingPolicy:
 
 def test_by_default_the_reference_limits_apply_and_bodies_may_ask_for_a_little_priority() -> None:
     assert policy_of() == RoutingPolicy(
-        PriorityPolicy(BodyPriority.LARGER_FIRST, -100, 100), SaturationLimits(5, 0.8), honour_subset=True
+        PriorityPolicy(BodyPriority.LARGER_FIRST, -100, 100), UtilizationDetector(), honour_subset=True
     )
 
 
@@ -39,7 +41,9 @@ def test_flags_and_configuration_are_handed_on() -> None:
         config_text=CONFIG,
     )
     assert policy == RoutingPolicy(
-        PriorityPolicy(BodyPriority.VLLM, -1, 1), SaturationLimits(9, 0.5), honour_subset=False
+        PriorityPolicy(BodyPriority.VLLM, -1, 1),
+        UtilizationDetector(UtilizationDetectorParameters(queue_depth_threshold=9, kv_cache_util_threshold=0.5)),
+        honour_subset=False,
     )
 
 

@@ -16,15 +16,18 @@ def failures(pool: WatchedPool) -> dict[str, float | None]:
 def test_a_report_is_stored() -> None:
     pool = WatchedPool()
     pool.contains(endpoint(0))
-    ScrapeResults(pool.roster, pool.sink).load_reported(endpoint(0), LoadReport(waiting=4))
+    told: list[bool] = []
+    results = ScrapeResults(pool.roster, pool.sink, lambda: told.append(True))
+    results.load_reported(endpoint(0), LoadReport(waiting=4))
     (row,) = pool.reader.read().rows()
     assert (row.waiting, row.stale) == (4, False)
+    assert told == [True], "who waits for room may go now"
 
 
 def test_failures_are_counted_by_kind() -> None:
     pool = WatchedPool()
     pool.contains(endpoint(0), endpoint(1))
-    results = ScrapeResults(pool.roster, pool.sink)
+    results = ScrapeResults(pool.roster, pool.sink, lambda: None)
     for _ in range(2):
         results.scrape_failed(endpoint(0), local_origin=True)
     results.scrape_failed(endpoint(1), local_origin=False)

@@ -1,4 +1,4 @@
-"""docs/policies has one page per type of plugin that takes part in a decision, and its examples load."""
+"""docs/policies has one page per type of plugin that decides something, and its examples load."""
 
 import re
 from collections.abc import Iterator
@@ -13,23 +13,12 @@ from epp.core.config.catalogue import PluginKind, PluginType
 from epp.core.config.load import load_config
 from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.catalogue import CATALOGUE
+from epp.core.scheduling.session_token import SessionKey
 
 PAGES = Path(__file__).parents[3] / "docs" / "policies"
-KINDS = frozenset(
-    (
-        PluginKind.FILTER,
-        PluginKind.SCORER,
-        PluginKind.PICKER,
-        PluginKind.PROFILE_HANDLER,
-        PluginKind.PRODUCER,
-        PluginKind.REQUEST_HEADER_PROCESSOR,
-        PluginKind.SCREENER,
-        PluginKind.ADMITTER,
-        PluginKind.RESPONSE_HEADER_PROCESSOR,
-        PluginKind.REPORTER,
-    )
-)
-TYPES = tuple(plugin for plugin in CATALOGUE.types if plugin.kinds & KINDS)
+ELSEWHERE = frozenset((PluginKind.DATA_SOURCE, PluginKind.EXTRACTOR, PluginKind.DISCOVERY, PluginKind.PARSER))
+"""they say where data comes from, and are no policy"""
+TYPES = tuple(plugin for plugin in CATALOGUE.types if plugin.kinds - ELSEWHERE)
 EXAMPLE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\| `([A-Za-z.]+)` +\| (.*?) +\|", re.MULTILINE)
 
@@ -63,7 +52,7 @@ def test_the_examples_load_and_use_the_plugin(plugin: PluginType) -> None:
     assert examples
     for example in examples:
         config = load_config(example, f"{plugin.name}.md", CATALOGUE)
-        build_policy(config, b"k" * 32)
+        build_policy(config, SessionKey(b"k" * 32))
         assert plugin.name in [settings.type for settings in config.plugins]
         useless = [notice for notice in config.notices if "no effect" in notice.text]
         assert not useless or plugin.without_effect

@@ -8,34 +8,17 @@ the service of a flow decays only while the flow is idle, here always, so that o
 
 import math
 from collections import OrderedDict
-from typing import Annotated, Literal
 from weakref import WeakSet
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from epp.core.config.structure import Section
+from epp.core.config.flow_parameters import ProgramAwareParameters
 from epp.core.flow.band import Flow
 
 MOST_PROGRAMS = 10_000
 COMPLETION_WEIGHT = 2
 _REBASE_HALF_LIVES = 64.0
-
-_Weight = Annotated[float, msgspec.Meta(ge=0.0)]
-_Seconds = Annotated[float, msgspec.Meta(gt=0.0)]
-
-
-class ProgramAwareParameters(Section, frozen=True):
-    """Parameters of the plugin; tenants without any service for `evictionTtlSeconds` are forgotten as they go."""
-
-    strategy: Literal["las"] = "las"
-    eviction_ttl_seconds: _Seconds = 3600.0
-    eviction_sweep_seconds: _Seconds = 300.0
-    """without effect: nothing is swept"""
-    las_weight_service: _Weight = 0.8
-    las_weight_head_wait: _Weight = 0.2
-    las_half_life_seconds: _Seconds = 60.0
 
 
 class ServiceBook:
@@ -54,6 +37,11 @@ class ServiceBook:
 
     def __len__(self) -> int:
         return len(self._scaled)
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Everybody who was served lately."""
+        return tuple(self._scaled)
 
     def record(self, fairness_id: str, prompt_tokens: int, completion_tokens: int, now: float) -> None:
         """A request of the tenant ended at `now`."""

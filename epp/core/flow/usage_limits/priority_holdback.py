@@ -6,24 +6,8 @@ Source: priority-holdback-policy of llm-d-router.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
 
-import msgspec
-
-from epp.core.config.structure import Section
-
-
-class PriorityHoldbackParameters(Section, frozen=True):
-    """Ceilings are saturations; `minCeiling` has no default, as there is none that is right for everybody."""
-
-    min_ceiling: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
-    max_ceiling: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
-    shape: Literal["linear"] = "linear"
-    domain: Literal["rank", "value"] = "rank"
-
-    def __post_init__(self) -> None:
-        if self.min_ceiling > self.max_ceiling:
-            raise ValueError(f"minCeiling {self.min_ceiling:g} is above maxCeiling {self.max_ceiling:g}")
+from epp.core.config.flow_parameters import PriorityHoldbackParameters
 
 
 class PriorityHoldback:

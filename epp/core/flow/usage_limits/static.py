@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from epp.core.config.parameters import StaticUsageLimitParameters
+from epp.core.config.flow_parameters import StaticUsageLimitParameters
 
 
 class StaticUsageLimit:

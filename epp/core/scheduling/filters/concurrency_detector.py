@@ -6,27 +6,10 @@ left: then the request is refused. It needs no scraping.
 Source: concurrency-detector of the reference endpoint picker.
 """
 
-from typing import Annotated, Literal
-
-import msgspec
 import numpy as np
 
-from epp.core.config.parameters import NotNegative
-from epp.core.config.structure import Section
+from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
 from epp.core.scheduling.cycle import Candidates, Cycle
-
-Limit = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class ConcurrencyDetectorParameters(Section, frozen=True):
-    """Per endpoint."""
-
-    max_concurrency: Limit = 100
-    """requests"""
-    max_token_concurrency: Limit = 1_000_000
-    concurrency_mode: Literal["requests", "tokens", "hybrid"] = "requests"
-    headroom: NotNegative = 0.0
-    in_flight_load_producer_name: str = ""
 
 
 class ConcurrencyDetectorFilter:

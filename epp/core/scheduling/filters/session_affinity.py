@@ -9,12 +9,13 @@ from epp.core.domain.decision import Reservation
 from epp.core.domain.endpoint import Endpoint
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.session_bonds import SessionAffinityParameters, bond_of
+from epp.core.scheduling.session_token import SessionKey
 
 
 class SessionAffinityFilter:
     """`key`: see session_token."""
 
-    def __init__(self, parameters: SessionAffinityParameters, key: bytes) -> None:
+    def __init__(self, parameters: SessionAffinityParameters, key: SessionKey) -> None:
         self._bond = bond_of(parameters, key)
 
     def filter(self, cycle: Cycle, candidates: Candidates) -> Candidates:

@@ -2,7 +2,7 @@
 
 fairness id = that of the fairness header; without it the first of these request headers that is there and not empty:
 those of additionalSessionHeaders in their order, then x-claude-code-session-id (Claude Code), x-session-affinity
-(OpenCode), session-id and session_id (Codex).
+(OpenCode), session-id and session_id (Codex). A long id is kept short, as that of the fairness header is.
 Source: agent-identity of the reference endpoint picker.
 """
 
@@ -11,6 +11,7 @@ import msgspec
 from epp.core.config.parameters import Text
 from epp.core.config.structure import Section
 from epp.core.domain.request import DEFAULT_FLOW, InferenceRequest
+from epp.core.domain.short_id import short_id
 
 SESSION_HEADERS = ("x-claude-code-session-id", "x-session-affinity", "session-id", "session_id")
 
@@ -35,5 +36,5 @@ class AgentIdentity:
         for header in self._headers:
             session = request.headers.get(header)
             if session:
-                return msgspec.structs.replace(request, fairness_id=session)
+                return msgspec.structs.replace(request, fairness_id=short_id(session))
         return request

@@ -11,13 +11,14 @@ from epp.core.domain.decision import Reservation
 from epp.core.domain.endpoint import Endpoint
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.session_bonds import SessionAffinityParameters, bond_of
+from epp.core.scheduling.session_token import SessionKey
 from epp.core.state.columns import FloatColumn
 
 
 class SessionAffinityScorer:
     """`key`: see session_token."""
 
-    def __init__(self, parameters: SessionAffinityParameters, key: bytes) -> None:
+    def __init__(self, parameters: SessionAffinityParameters, key: SessionKey) -> None:
         self._bond = bond_of(parameters, key)
 
     def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:

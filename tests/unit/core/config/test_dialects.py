@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from epp.core.config.durations import Seconds
 from epp.core.config.load import load_config
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
@@ -21,7 +22,6 @@ from epp.core.scheduling.scorers.prefix_cache import PrefixCacheParameters
 
 DIALECTS = Path(__file__).parent / "dialects"
 OLD_VERSION = "inference.networking.x-k8s.io/v1alpha1 is deprecated; write llm-d.ai/v1alpha1"
-NO_QUEUES = "no effect: flow control is not built yet: requests never wait"
 
 
 def load(name: str) -> PickerConfig:
@@ -55,16 +55,15 @@ def test_v1_0_sizes_of_the_scorer_go_to_a_producer_of_its_own() -> None:
 def test_v1_2_thresholds() -> None:
     config = load("v1_2.yaml")
 
-    assert config.saturation.queue_depth_threshold == 10
-    assert config.saturation.kv_cache_util_threshold == 0.7
-    assert config.saturation.metrics_staleness_threshold == pytest.approx(0.15)
+    assert config.saturation == UtilizationDetectorParameters(
+        queue_depth_threshold=10, kv_cache_util_threshold=0.7, metrics_staleness_threshold=Seconds(0.15)
+    )
     assert config.gates == FeatureGates(flow_control=True)
     (profile,) = config.profiles
     assert [scorer.weight for scorer in profile.scorers] == [2.0, 1.0, 3.0]
     assert isinstance(build_policy(config).profiles[0].picker, WeightedRandomPicker)
     assert notices(config) == [
         ("apiVersion", OLD_VERSION),
-        ("featureGates[1]", NO_QUEUES),
         (
             "saturationDetector.metricsStalenessThreshold",
             "no effect: the age of metrics that still count is set by --metrics-staleness-threshold",
@@ -93,8 +92,7 @@ def test_v1_3_data_layer_under_its_first_name() -> None:
             "plugins[3].type",
             "the plugin type 'model-server-protocol-metrics' is deprecated; write 'core-metrics-extractor'",
         ),
-        ("flowControl", "no effect: flow control is not built yet, requests never wait"),
-        ("plugins[4]", "flow control is not built yet, so this plugin has no effect"),
+        ("flowControl", "no effect without `featureGates: [flowControl]`: requests never wait"),
     ]
 
 
@@ -113,9 +111,8 @@ def test_v1_5_everything_is_a_plugin() -> None:
     assert config.saturation == UtilizationDetectorParameters(
         queue_depth_threshold=7,
         kv_cache_util_threshold=0.9,
-        metrics_staleness_threshold=config.saturation.metrics_staleness_threshold,
+        metrics_staleness_threshold=Seconds(1.5),
     )
-    assert config.saturation.metrics_staleness_threshold == pytest.approx(1.5)
     assert config.metrics is not None
     assert config.metrics.extractor.default_engine == "in-house"
     assert config.metrics.extractor.engine_configs == (
@@ -133,8 +130,6 @@ def test_v1_5_everything_is_a_plugin() -> None:
             "plugins[9].parameters.metricsStalenessThreshold",
             "no effect: the age of metrics that still count is set by --metrics-staleness-threshold",
         ),
-        ("featureGates[0]", NO_QUEUES),
-        ("flowControl", "no effect: flow control is not built yet, requests never wait"),
     ]
 
 

@@ -203,7 +203,7 @@ def test_a_scorer_twice_in_a_profile_counts_twice_with_a_notice() -> None:
 @pytest.mark.parametrize(
     ("gate", "notice"),
     [
-        ("flowControl", "flow control is not built yet: requests never wait"),
+        ("flowControl", ""),
         ("flowControl=false", ""),
         ("dataLayer", ""),
         ("dataLayer=False", "the data layer cannot be turned off"),
@@ -322,3 +322,11 @@ def test_a_mistake_says_everything_about_itself() -> None:
         "there is no plugin type 'queue-scorr'",
         "did you mean 'queue-scorer'?",
     )
+
+
+def test_experimental_plugins_get_a_notice_or_are_a_mistake_where_they_are_not_allowed() -> None:
+    text = f"{HEAD}plugins:\n- type: session-affinity-scorer\n"
+    (notice,) = load_config(text, "epp.yaml", CATALOGUE).notices
+    assert notice.text == "session-affinity-scorer is experimental"
+    with pytest.raises(ConfigurationError, match=r"epp.yaml:4: .*experimental plugins are not allowed"):
+        load_config(text, "epp.yaml", CATALOGUE, allow_experimental=False)

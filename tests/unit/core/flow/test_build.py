@@ -2,13 +2,12 @@
 
 import pytest
 
-from epp.core.config.catalogue import Catalogue
 from epp.core.config.load import default_config, load_config
 from epp.core.config.mistakes import ConfigurationError
 from epp.core.config.settings import PickerConfig
 from epp.core.flow.band import BandLimits
 from epp.core.flow.build import flow_policy
-from epp.core.flow.catalogue import FLOW_TYPES
+from epp.core.flow.eviction import EvictionSettings
 from epp.core.flow.fairness.global_strict import GlobalStrictFairness
 from epp.core.flow.fairness.program_aware import ProgramAwareFairness
 from epp.core.flow.fairness.round_robin import RoundRobinFairness
@@ -20,17 +19,15 @@ from epp.core.flow.usage_limits.soft_reflective_ceiling import SoftReflectiveCei
 from epp.core.flow.usage_limits.static import StaticUsageLimit
 from epp.core.scheduling.catalogue import CATALOGUE
 
-_OURS = {plugin.name for plugin in FLOW_TYPES}
-TYPES = Catalogue((*(plugin for plugin in CATALOGUE.types if plugin.name not in _OURS), *FLOW_TYPES))
 HEAD = "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\n"
 
 
 def load(text: str) -> PickerConfig:
-    return load_config(HEAD + text, "epp.yaml", TYPES)
+    return load_config(HEAD + text, "epp.yaml", CATALOGUE)
 
 
 def test_without_the_section_the_defaults_apply() -> None:
-    policy = flow_policy(default_config(TYPES))
+    policy = flow_policy(default_config(CATALOGUE))
     band = policy.settings.band(0)
     assert isinstance(policy.usage_limits, StaticUsageLimit)
     assert list(policy.usage_limits.ceilings(0.0, (0,))) == [1.0]
@@ -38,7 +35,7 @@ def test_without_the_section_the_defaults_apply() -> None:
     assert isinstance(band.ordering, FcfsOrdering)
     assert band.limits == BandLimits(1_000_000_000, 5000)
     assert (policy.settings.default_ttl_s, policy.settings.no_endpoint_ttl_s) == (60.0, None)
-    assert (policy.service_books, policy.eviction) == ((), False)
+    assert (policy.service_books, policy.eviction) == ((), None)
 
 
 def test_everything_at_once() -> None:
@@ -70,7 +67,8 @@ flowControl:
     )
     settings = policy.settings
     assert settings.limits == BandLimits(max_bytes=2**30, max_requests=900)
-    assert (settings.default_ttl_s, settings.no_endpoint_ttl_s, policy.eviction) == (30.0, 300.0, True)
+    assert (settings.default_ttl_s, settings.no_endpoint_ttl_s) == (30.0, 300.0)
+    assert policy.eviction == EvictionSettings(settle_s=0.05 + 0.2 + 0.25)
     assert isinstance(policy.usage_limits, PriorityHoldback)
     assert list(policy.usage_limits.ceilings(0.0, (10, 0, -10))) == [1.0, 0.75, 0.5]
     assert [type(settings.band(p).new_fairness()) for p in (10, 3, 0, -3, -10)] == [

@@ -4,15 +4,16 @@ from typing import Literal
 
 import pytest
 
-from epp.core.flow.concurrency import ConcurrencyDetectorParameters, below_headroom, concurrency
+from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
+from epp.core.flow.concurrency import ConcurrencyDetector
 from tests.support.small_pool import SmallPool
 
 Mode = Literal["requests", "tokens", "hybrid"]
 
 
-def limits(mode: Mode = "requests", headroom: float = 0.0) -> ConcurrencyDetectorParameters:
-    return ConcurrencyDetectorParameters(
-        max_concurrency=10, max_token_concurrency=1000, concurrency_mode=mode, headroom=headroom
+def detector(mode: Mode = "requests") -> ConcurrencyDetector:
+    return ConcurrencyDetector(
+        ConcurrencyDetectorParameters(max_concurrency=10, max_token_concurrency=1000, concurrency_mode=mode)
     )
 
 
@@ -30,7 +31,7 @@ def loaded_pool() -> SmallPool:
 )
 def test_the_formula(mode: Mode, expected: float) -> None:
     pool = loaded_pool()
-    assert concurrency(pool.candidates, pool.ledger, limits(mode)) == pytest.approx(expected)
+    assert detector(mode).saturation(pool.candidates, pool.ledger, pool.now) == pytest.approx(expected)
 
 
 def test_defaults() -> None:
@@ -41,18 +42,4 @@ def test_defaults() -> None:
 
 def test_an_empty_pool_is_full() -> None:
     pool = SmallPool(0)
-    assert concurrency(pool.candidates, pool.ledger, limits()) == 1.0
-
-
-@pytest.mark.parametrize(("headroom", "left"), [(0.0, [1]), (0.1, [1]), (0.2, [0, 1])])
-def test_as_a_filter_it_leaves_those_with_room(headroom: float, left: list[int]) -> None:
-    pool = SmallPool(2)
-    pool.hold(0, 11)
-    pool.hold(1, 9)
-    assert below_headroom(pool.candidates, pool.ledger, limits(headroom=headroom)).positions.tolist() == left
-
-
-def test_as_a_filter_it_never_leaves_nobody() -> None:
-    pool = SmallPool(1)
-    pool.hold(0, 10)
-    assert len(below_headroom(pool.candidates, pool.ledger, limits())) == 1
+    assert detector().saturation(pool.candidates, pool.ledger, pool.now) == 1.0

@@ -2,17 +2,18 @@
 
 import pytest
 
-from epp.core.config.parameters import StaticUsageLimitParameters
+from epp.core.config.flow_parameters import PriorityHoldbackParameters, StaticUsageLimitParameters
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
+from epp.core.flow.band import BandLimits
 from epp.core.flow.events import Evicted, FlowOutcome, Granted
-from epp.core.flow.settings import FlowSettings
+from epp.core.flow.settings import BandSettings, FlowSettings
 from epp.core.flow.statistics import Blocked
 from epp.core.flow.ticket import QueueTicket, Ticket
-from epp.core.flow.usage_limits.priority_holdback import PriorityHoldback, PriorityHoldbackParameters
+from epp.core.flow.usage_limits.priority_holdback import PriorityHoldback
 from epp.core.flow.usage_limits.soft_reflective_ceiling import SoftReflectiveCeiling
 from epp.core.flow.usage_limits.static import StaticUsageLimit
-from tests.support.flow_pool import DECISION, FlowPool
+from tests.support.flow_pool import DECISION, EVERYBODY, FlowPool
 
 
 class OnlyBand:
@@ -276,3 +277,30 @@ def test_a_withdrawn_ticket_may_tell_the_queues() -> None:
     assert (len(pool.flow), pool.flow.body_bytes) == (0, 0)
     pool.finish()
     assert pool.log == []
+
+
+def test_other_rules_count_for_those_who_wait_and_refuse_nobody() -> None:
+    pool = FlowPool()
+    pool.fill()
+    pool.queue("a b c")
+    strict = FlowSettings(default_band=BandSettings(limits=BandLimits(max_requests=1)), default_ttl_s=5.0)
+    pool.flow.reconfigure(strict, EVERYBODY, pool.now)
+    assert len(pool.flow) == 3
+    with pytest.raises(Refusal, match="rejected by flow control"):
+        pool.offer("d")
+    pool.finish()
+    pool.advance(5.0)
+    assert pool.log == ["+a", "-b EvictedTTL", "-c EvictedTTL"]
+
+
+def test_other_rules_keep_the_order_of_arrival_and_the_time_that_was_waited() -> None:
+    pool = FlowPool()
+    pool.fill()
+    pool.queue("a")
+    pool.advance(40.0)
+    pool.queue("b")
+    pool.flow.reconfigure(FlowSettings(default_ttl_s=50.0), EVERYBODY, pool.now)
+    pool.advance(10.0)
+    assert pool.log == ["-a EvictedTTL"]
+    pool.finish()
+    assert pool.log[-1] == "+b"

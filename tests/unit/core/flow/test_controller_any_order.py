@@ -10,18 +10,19 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from epp.core.config.flow_parameters import ProgramAwareParameters
 from epp.core.domain.errors import DroppedReason, Refusal
 from epp.core.flow.band import BandLimits
 from epp.core.flow.events import Evicted, FlowEvent, FlowOutcome, Granted
 from epp.core.flow.fairness.global_strict import GlobalStrictFairness
-from epp.core.flow.fairness.program_aware import ProgramAwareFairness, ProgramAwareParameters, ServiceBook
+from epp.core.flow.fairness.program_aware import ProgramAwareFairness, ServiceBook
 from epp.core.flow.fairness.round_robin import RoundRobinFairness
 from epp.core.flow.ordering.edf import EdfOrdering
 from epp.core.flow.ordering.fcfs import FcfsOrdering
 from epp.core.flow.ordering.slo_deadline import SloDeadlineOrdering
 from epp.core.flow.settings import BandSettings, FlowSettings
 from epp.core.flow.ticket import Ticket
-from tests.support.flow_pool import FlowPool
+from tests.support.flow_pool import EVERYBODY, FlowPool
 
 TTL_S, NO_ENDPOINT_TTL_S, GRACE_S = 10.0, 30.0, 2.0
 BAND_LIMITS = BandLimits(max_bytes=60, max_requests=8)
@@ -139,6 +140,11 @@ class FlowMachine(RuleBasedStateMachine):
     @rule(has_endpoints=st.booleans(), places=st.integers(1, 5))
     def pool_changes(self, has_endpoints: bool, places: int) -> None:
         self.pool.has_endpoints, self.pool.places = has_endpoints, places
+        self._advance()
+
+    @rule()
+    def the_same_rules_are_put_in_force_again(self) -> None:
+        self.pool.flow.reconfigure(flow_settings(), EVERYBODY, self.pool.now)
         self._advance()
 
     @precondition(lambda self: len(self.waiting) > 5)

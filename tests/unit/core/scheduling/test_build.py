@@ -14,6 +14,7 @@ from epp.core.scheduling.scorers.kv_cache import KvCacheScorer
 from epp.core.scheduling.scorers.prefix_cache import PrefixCacheScorer
 from epp.core.scheduling.scorers.queue import QueueScorer
 from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
+from epp.core.scheduling.session_token import SessionKey
 from tests.support.small_pool import SmallPool, text_request
 
 HEAD = "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\n"
@@ -119,7 +120,7 @@ def test_tokens_are_made_with_the_session_key() -> None:
     config = load_config(HEAD + "plugins:\n- type: session-affinity-scorer\n", "epp.yaml", CATALOGUE)
     pool = SmallPool(1)
     headers = []
-    for key in (b"one", b"one", b"two"):
+    for key in (SessionKey(b"one"), SessionKey(b"one"), SessionKey(b"two")):
         scorer = build_policy(config, key).profiles[0].scorers[0].plugin
         assert isinstance(scorer, SessionAffinityScorer)
         headers.append(scorer.response_header(pool.endpoints[0]))

@@ -14,6 +14,7 @@ from epp.core.scheduling.session_bonds import (
     TokenBond,
     bond_of,
 )
+from epp.core.scheduling.session_token import NO_KEY, SessionKey
 from tests.support.routed_requests import endpoint
 from tests.support.small_pool import POOL, SmallPool
 
@@ -102,14 +103,14 @@ def test_it_is_what_a_table_with_times_says(steps: list[tuple[str, int, float]])
 
 
 def test_the_strategy_of_the_parameters() -> None:
-    assert isinstance(bond_of(SessionAffinityParameters(), b"k"), TokenBond)
-    assert isinstance(bond_of(SessionAffinityParameters(strategy="session_id"), b"k"), SessionIdBond)
+    assert isinstance(bond_of(SessionAffinityParameters(), SessionKey(b"k")), TokenBond)
+    assert isinstance(bond_of(SessionAffinityParameters(strategy="session_id"), SessionKey(b"k")), SessionIdBond)
 
 
 def test_header_names_are_found_in_lower_case() -> None:
     pool = SmallPool(1)
     bond = bond_of(
-        msgspec.convert({"encodedEndpointHeaderConfig": {"header": "X-Mine"}}, SessionAffinityParameters), b""
+        msgspec.convert({"encodedEndpointHeaderConfig": {"header": "X-Mine"}}, SessionAffinityParameters), NO_KEY
     )
     header = bond.response_header(pool.endpoints[0])
     assert header is not None

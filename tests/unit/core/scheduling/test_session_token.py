@@ -2,10 +2,10 @@ import msgspec
 import pytest
 
 from epp.core.domain.ports import ObjectState
-from epp.core.scheduling.session_token import SessionTokens
+from epp.core.scheduling.session_token import NO_KEY, SessionKey, SessionTokens
 from tests.support.small_pool import POOL, SmallPool
 
-KEY = b"0123456789abcdef"
+KEY = SessionKey(b"0123456789abcdef")
 
 
 def test_a_token_leads_back_to_its_slot() -> None:
@@ -19,8 +19,8 @@ def test_it_is_128_bits_in_hex_and_says_nothing() -> None:
     token = SessionTokens(KEY).token_of(endpoint)
     assert len(bytes.fromhex(token)) == 16
     assert token == SessionTokens(KEY).token_of(endpoint)
-    assert token != SessionTokens(KEY + b"x").token_of(endpoint)
-    assert token != SessionTokens(b"").token_of(endpoint)
+    assert token != SessionTokens(SessionKey(b"another")).token_of(endpoint)
+    assert token != SessionTokens(NO_KEY).token_of(endpoint)
 
 
 def test_it_is_void_for_a_pod_that_was_restarted() -> None:
@@ -39,6 +39,39 @@ def test_an_unknown_token_is_nobodys(token: str) -> None:
 
 
 def test_a_key_that_is_too_long_is_refused() -> None:
-    SessionTokens(b"k" * 64)
+    SessionKey(b"k" * 64)
     with pytest.raises(ValueError, match="the session key has 65 bytes; at most 64 are possible"):
-        SessionTokens(b"k" * 65)
+        SessionKey(b"k" * 65)
+
+
+def pool_with(uid: str) -> SmallPool:
+    pool = SmallPool(1)
+    pool.roster.objects_changed(ObjectState(msgspec.structs.replace(POOL, uid=uid), pool.endpoints))
+    return pool
+
+
+def token_in(pool: SmallPool, key: SessionKey) -> str:
+    tokens = SessionTokens(key)
+    tokens.follow(pool.snapshot)
+    return tokens.token_of(pool.endpoints[0])
+
+
+def test_without_a_key_of_the_operator_all_replicas_make_one_from_the_uid_of_the_pool() -> None:
+    one, other = SessionKey(own=b"of one process"), SessionKey(own=b"of another")
+    assert token_in(pool_with("uid-1"), one) == token_in(pool_with("uid-1"), other)
+    assert token_in(pool_with("uid-1"), one) != token_in(pool_with("uid-2"), one)
+    assert token_in(pool_with("uid-1"), SessionKey(b"given")) == token_in(pool_with("uid-2"), SessionKey(b"given"))
+
+
+def test_a_pool_without_uid_has_a_key_of_the_process() -> None:
+    one, other = SessionKey(own=b"of one process"), SessionKey(own=b"of another")
+    assert token_in(pool_with(""), one) != token_in(pool_with(""), other)
+
+
+def test_a_pool_that_was_made_anew_voids_its_tokens() -> None:
+    pool, tokens = pool_with("uid-1"), SessionTokens(SessionKey(own=b"x"))
+    tokens.follow(pool.snapshot)
+    token = tokens.token_of(pool.endpoints[0])
+    assert tokens.slot_of(token, pool.snapshot) == pool.slot(0)
+    pool.roster.objects_changed(ObjectState(msgspec.structs.replace(POOL, uid="uid-2"), pool.endpoints))
+    assert tokens.slot_of(token, pool.snapshot) is None

@@ -11,12 +11,13 @@ from epp.core.domain.ports import ObjectState
 from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.catalogue import CATALOGUE
 from epp.core.scheduling.scheduler import Scheduler
+from epp.core.scheduling.session_token import SessionKey
 from tests.support.small_pool import POOL, SmallPool, text_request
 
-KEY = b"k" * 32
+KEY = SessionKey(b"k" * 32)
 
 
-def scheduler(pool: SmallPool, plugin: str, parameters: str = "{}", key: bytes = KEY) -> Scheduler:
+def scheduler(pool: SmallPool, plugin: str, parameters: str = "{}", key: SessionKey = KEY) -> Scheduler:
     text = (
         "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins:\n- type: active-request-scorer\n"
         f"- {{type: {plugin}, parameters: {parameters}}}\n- type: max-score-picker\n"
@@ -52,7 +53,8 @@ def test_pickers_with_the_same_key_know_one_anothers_tokens(plugin: str) -> None
     first = send(scheduler(pool, plugin), pool)
     ((_, token),) = first.response_headers(first.endpoint)
     assert send(scheduler(pool, plugin), pool, x_session_token=token).endpoint == first.endpoint
-    assert send(scheduler(pool, plugin, key=b"other"), pool, x_session_token=token).endpoint != first.endpoint
+    stranger = scheduler(pool, plugin, key=SessionKey(b"other"))
+    assert send(stranger, pool, x_session_token=token).endpoint != first.endpoint
 
 
 def test_after_a_restart_the_session_is_placed_anew() -> None:

@@ -1,10 +1,14 @@
 """Load columns: what a scrape stores, what a new owner finds."""
 
+import math
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from epp.core.domain.ports import LoadReport
-from epp.core.state.columns import DEFAULT_KV_BLOCK_TOKENS, NEVER, NO_ADAPTERS, LoadColumns
+from epp.core.state.columns import DEFAULT_KV_BLOCK_TOKENS, NEVER, NO_ADAPTERS, BookCounts, LoadColumns
 
 FULL = LoadReport(
     waiting=3.0,
@@ -24,7 +28,7 @@ def cells(load: LoadColumns, slot: int) -> dict[str, object]:
 
 def test_a_report_is_stored_with_its_time() -> None:
     load = LoadColumns()
-    load.store(1, FULL, now=5.0, sent=9, sent_tokens=800)
+    load.store(1, FULL, now=5.0, books=BookCounts(requests=4, tokens=300, sent=9, sent_tokens=800))
     assert cells(load, 1) == {
         "waiting": 3.0,
         "running": 7.0,
@@ -35,6 +39,8 @@ def test_a_report_is_stored_with_its_time() -> None:
         "updated_at": 5.0,
         "sent": 9.0,
         "sent_tokens": 800.0,
+        "in_flight": 4.0,
+        "in_flight_tokens": 300.0,
         "running_adapters": frozenset({"a", "b"}),
         "waiting_adapters": frozenset({"c"}),
     }
@@ -72,3 +78,12 @@ def test_room_for_more_slots_keeps_everything(stores: list[tuple[int, float]]) -
             assert (load.waiting[slot], load.running_adapters[slot]) == (expected[slot], frozenset({str(slot)}))
         else:
             assert cells(load, slot) == cells(LoadColumns(1), 0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1.0, 1e13])
+def test_a_size_that_no_engine_can_have_keeps_the_old_value(value: float) -> None:
+    load = LoadColumns()
+    load.store(1, FULL, now=5.0)
+    sizes: dict[str, Any] = dict.fromkeys(("kv_block_tokens", "kv_blocks", "max_adapters"), value)
+    load.store(1, LoadReport(**sizes), now=6.0)
+    assert (load.kv_block_tokens[1], load.kv_blocks[1], load.max_adapters[1], load.updated_at[1]) == (32, 900, 4, 6.0)

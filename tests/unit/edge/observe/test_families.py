@@ -2,12 +2,13 @@ from collections import Counter
 
 import pytest
 
-from epp.edge.observe import families
+from epp.edge.observe import families, flow_families
 from epp.edge.observe.describe import SECTIONS
 from epp.edge.observe.families import Dialect, Family
-from tests.support.reference_metrics import BUCKETS, GIE, LLM_D
+from tests.support.reference_metrics import BUCKETS, GIE, GIE_FLOW_CONTROL, LLM_D, LLM_D_FLOW_CONTROL
 
-ALL = [value for value in vars(families).values() if isinstance(value, Family)]
+ALL = [value for module in (families, flow_families) for value in vars(module).values() if isinstance(value, Family)]
+ALL_GIE, ALL_LLM_D = GIE | GIE_FLOW_CONTROL, LLM_D | LLM_D_FLOW_CONTROL
 
 
 def shown(dialect: Dialect) -> dict[str, str]:
@@ -20,14 +21,18 @@ def shown(dialect: Dialect) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "expected"), [(Dialect.GIE, GIE), (Dialect.LLM_D, LLM_D), (Dialect.BOTH, GIE | LLM_D)]
+    ("dialect", "expected"), [(Dialect.GIE, ALL_GIE), (Dialect.LLM_D, ALL_LLM_D), (Dialect.BOTH, ALL_GIE | ALL_LLM_D)]
 )
 def test_names_and_labels_are_the_references(dialect: Dialect, expected: dict[str, str]) -> None:
     assert shown(dialect) == expected
 
 
 def test_buckets_are_the_references() -> None:
-    ours = {family.gie.name: family.buckets for family in ALL if family.gie and family.kind == "histogram"}
+    ours = {
+        family.gie.name: family.buckets
+        for family in vars(families).values()
+        if isinstance(family, Family) and family.gie and family.kind == "histogram"
+    }
 
     assert ours == {name: tuple(map(float, bounds.split())) for name, bounds in BUCKETS.items()}
 
@@ -50,6 +55,7 @@ def test_own_names_are_shown_in_every_dialect(dialect: Dialect) -> None:
         "epp_served_not_picked_total",
         "epp_stale_endpoints",
         "epp_streams_open",
+        "epp_unconfirmed_evictions_total",
     }
 
 

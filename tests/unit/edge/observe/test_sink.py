@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from epp.core.domain.errors import BadRequest, PickerError, Refusal, ResourceExhausted
 from epp.core.domain.ports import TokenUsage
 from epp.core.domain.request import InferenceRequest
-from epp.core.flow.saturation import SaturationLimits, admit
+from epp.core.flow.saturation import DEFAULT_DETECTOR, admit
 from epp.core.routing.router import Router, RoutingPolicy
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.filters.header_based_testing import HeaderBasedTestingFilter
@@ -162,7 +162,7 @@ def refusals_of_the_real_core() -> list[tuple[str, Refusal, bool]]:
     pool.scraped(endpoint(0), waiting=100)
     shed = request(priority=-1)
     everybody = Candidates(pool.roster.current)
-    raised("shed", False, lambda: admit(shed, everybody, pool.ledger, SaturationLimits(), pool.clock()))
+    raised("shed", False, lambda: admit(shed, everybody, pool.ledger, DEFAULT_DETECTOR, pool.clock()))
     return cases
 
 

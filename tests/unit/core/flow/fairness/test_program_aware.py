@@ -4,10 +4,10 @@ from random import Random
 
 import pytest
 
+from epp.core.config.flow_parameters import ProgramAwareParameters
 from epp.core.flow.fairness.program_aware import (
     MOST_PROGRAMS,
     ProgramAwareFairness,
-    ProgramAwareParameters,
     ServiceBook,
 )
 from epp.core.flow.settings import BandSettings, FlowSettings

@@ -2,8 +2,8 @@
 
 import pytest
 
-from epp.core.config.parameters import StaticUsageLimitParameters
-from epp.core.flow.usage_limits.priority_holdback import PriorityHoldback, PriorityHoldbackParameters
+from epp.core.config.flow_parameters import PriorityHoldbackParameters, StaticUsageLimitParameters
+from epp.core.flow.usage_limits.priority_holdback import PriorityHoldback
 from epp.core.flow.usage_limits.soft_reflective_ceiling import SoftReflectiveCeiling
 from epp.core.flow.usage_limits.static import StaticUsageLimit
 

@@ -1,6 +1,7 @@
 import pytest
 
-from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter, ConcurrencyDetectorParameters
+from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
+from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter
 from tests.support.small_pool import SmallPool
 
 

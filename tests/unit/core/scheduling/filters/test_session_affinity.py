@@ -1,9 +1,9 @@
 from epp.core.scheduling.filters.session_affinity import SessionAffinityFilter
 from epp.core.scheduling.session_bonds import SessionAffinityParameters
-from epp.core.scheduling.session_token import SessionTokens
+from epp.core.scheduling.session_token import SessionKey, SessionTokens
 from tests.support.small_pool import SmallPool
 
-KEY = b"k" * 32
+KEY = SessionKey(b"k" * 32)
 
 
 def test_only_the_bound_endpoint_stays() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from epp.core.scheduling.producers.session_id import SessionIdProducer, SessionIdProducerParameters, cookie_value
 from epp.core.scheduling.session_bonds import SessionAffinityParameters, bond_of
+from epp.core.scheduling.session_token import NO_KEY
 from tests.support.small_pool import SmallPool
 
 
@@ -52,7 +53,7 @@ def test_exactly_one_source(parameters: dict[str, str]) -> None:
 
 def test_session_affinity_takes_the_id_from_it() -> None:
     pool = SmallPool(2)
-    bond = bond_of(SessionAffinityParameters(session_id_producer_name="ids"), b"")
+    bond = bond_of(SessionAffinityParameters(session_id_producer_name="ids"), NO_KEY)
     bond.picked(pool.cycle(ids="s"), pool.ledger.reserve(pool.slot(1), tokens=1))
     assert bond.bound_slot(pool.cycle(ids="s")) == pool.slot(1)
     assert bond.bound_slot(pool.cycle(ids="t")) is None

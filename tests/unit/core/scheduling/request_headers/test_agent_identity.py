@@ -3,6 +3,7 @@
 import pytest
 
 from epp.core.domain.request import DEFAULT_FLOW, InferenceRequest
+from epp.core.domain.short_id import short_id
 from epp.core.scheduling.request_headers.agent_identity import AgentIdentity, AgentIdentityParameters
 
 ALL = {"x-claude-code-session-id": "c", "x-session-affinity": "o", "session-id": "i", "session_id": "u"}
@@ -38,3 +39,9 @@ def test_the_fairness_header_wins() -> None:
 def test_without_such_a_header_the_request_stays_as_it_is(headers: dict[str, str]) -> None:
     request = InferenceRequest("r", headers=headers)
     assert AgentIdentity(AgentIdentityParameters()).process(request) is request
+
+
+def test_a_long_id_is_kept_short() -> None:
+    long = "s" * 50_000
+    assert fairness_id({"session-id": long}) == short_id(long)
+    assert len(fairness_id({"session-id": long})) < 1000

@@ -1,9 +1,9 @@
 from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
 from epp.core.scheduling.session_bonds import SessionAffinityParameters
-from epp.core.scheduling.session_token import SessionTokens
+from epp.core.scheduling.session_token import SessionKey, SessionTokens
 from tests.support.small_pool import SmallPool
 
-KEY = b"k" * 32
+KEY = SessionKey(b"k" * 32)
 
 
 def test_the_bound_endpoint_has_1() -> None:
@@ -18,7 +18,7 @@ def test_the_bound_endpoint_has_1() -> None:
 def test_a_token_made_with_another_key_is_a_new_session() -> None:
     pool = SmallPool(2)
     scorer = SessionAffinityScorer(SessionAffinityParameters(), KEY)
-    cycle = pool.cycle(headers={"x-session-token": SessionTokens(b"other").token_of(pool.endpoints[0])})
+    cycle = pool.cycle(headers={"x-session-token": SessionTokens(SessionKey(b"other")).token_of(pool.endpoints[0])})
     assert scorer.score(cycle, pool.candidates).tolist() == [0.0, 0.0]
 
 

@@ -1,0 +1,65 @@
+"""What the conversations of one picker process share, and the transport that carries them."""
+
+import uuid
+from collections.abc import Callable
+
+from epp.app.configuration import parser_table
+from epp.app.listening import host_of
+from epp.app.options import ServeOptions
+from epp.app.routing import Routing, sampler
+from epp.core.config.settings import PickerConfig
+from epp.core.domain.ports import Clock, MetricSink
+from epp.core.protocol.request_side import ConversationSettings
+from epp.core.routing.priority import BodyPriority
+from epp.edge.extproc.body_budget import BodyBudget
+from epp.edge.extproc.executor import FaultLog, Services
+from epp.edge.extproc.grpc_transport import GrpcSettings
+from epp.edge.extproc.tls import CertificateSource
+
+
+def conversation_settings(options: ServeOptions, config: PickerConfig) -> ConversationSettings:
+    """What flags and configuration say about the conversation."""
+    return ConversationSettings(
+        max_body_bytes=options.max_body_bytes,
+        assume_body_mode=options.assume_body_mode,
+        parsers=parser_table(config),
+        cut_priority=options.body_priority is BodyPriority.LARGER_FIRST,
+    )
+
+
+def services_of(
+    options: ServeOptions,
+    config: PickerConfig,
+    routing: Routing,
+    *,
+    metrics: MetricSink,
+    faults: FaultLog,
+    clock: Clock,
+    budget: BodyBudget,
+) -> Services:
+    """For streams that begin from now on."""
+    return Services(
+        routing=routing.port,
+        metrics=metrics,
+        faults=faults,
+        clock=clock,
+        settings=conversation_settings(options, config),
+        budget=budget,
+        new_request_id=lambda: str(uuid.uuid4()),
+        wants_sample=sampler(options, every_request=routing.needs_every_usage),
+    )
+
+
+def grpc_settings(options: ServeOptions, clock: Clock, on_problem: Callable[[Exception], None]) -> GrpcSettings:
+    """Where the transport listens and with which certificate; raises InvalidInput."""
+    credentials = None
+    if options.secure_serving:
+        credentials = CertificateSource(
+            options.cert_path, reload=options.cert_reload, clock=clock, on_problem=on_problem
+        ).credentials()
+    return GrpcSettings(
+        address=host_of(options.bind_address),
+        port=options.grpc_port,
+        max_message_bytes=options.max_body_bytes,
+        credentials=credentials,
+    )

@@ -1,0 +1,102 @@
+"""Routing of one picker process: the router, and flow control before it where the configuration asks for it."""
+
+from collections.abc import Callable
+
+from epp.app.flow_pump import FlowPump
+from epp.app.options import ServeOptions
+from epp.core.config.settings import PickerConfig
+from epp.core.domain.ports import Clock
+from epp.core.flow.build import flow_policy
+from epp.core.flow.saturation import detector_for
+from epp.core.routing.priority import PriorityPolicy
+from epp.core.routing.queueing import QueueingRouter
+from epp.core.routing.router import Router, RoutingPolicy
+from epp.core.scheduling.scheduler import Scheduler
+from epp.core.state.roster import Roster
+from epp.edge.observe.flow_series import FlowSeries
+from epp.edge.observe.repeated import RepeatedProblems
+
+
+class Routing:
+    """`port` is what the transport asks."""
+
+    def __init__(
+        self,
+        options: ServeOptions,
+        config: PickerConfig,
+        roster: Roster,
+        scheduler: Scheduler,
+        *,
+        clock: Clock,
+        problems: RepeatedProblems,
+        series: FlowSeries,
+    ) -> None:
+        policy = routing_policy(options, config)
+        self._router = router = Router(roster, scheduler, policy, clock)
+        self.port: Router | QueueingRouter = router
+        self.needs_every_usage = False
+        """whether somebody counts the tokens of all requests, and not of a sample"""
+        self._queues: QueueingRouter | None = None
+        self._pump: FlowPump | None = None
+        if config.gates.flow_control:
+            flow = flow_policy(config, scrape_interval_s(options, config))
+            queues = QueueingRouter(router, roster, flow, clock, detector=policy.saturation, sink=series)
+            self._pump = FlowPump(queues, clock, problems, series.cycle_done)
+            queues.wake = self._pump.wake
+            series.queues = queues.read
+            self.port = self._queues = queues
+            self.needs_every_usage = bool(flow.service_books)
+
+    def take_over(self, options: ServeOptions, config: PickerConfig) -> None:
+        """Another configuration with the same feature gates."""
+        policy = routing_policy(options, config)
+        self._router.take_over(policy)
+        if self._queues is not None:
+            flow = flow_policy(config, scrape_interval_s(options, config))
+            self._queues.take_over(flow, policy.saturation)
+            self.needs_every_usage = bool(flow.service_books)
+
+    def changed(self) -> None:
+        """A scrape came, or the objects changed."""
+        if self._queues is not None:
+            self._queues.changed()
+
+    def drain(self) -> None:
+        """Refuses everybody who waits."""
+        if self._queues is not None:
+            self._queues.drain()
+
+    def stop(self) -> None:
+        """Nothing is let go any more."""
+        if self._pump is not None:
+            self._pump.stop()
+
+
+def routing_policy(options: ServeOptions, config: PickerConfig) -> RoutingPolicy:
+    """What flags and configuration say about priorities, saturation and the subset hint."""
+    return RoutingPolicy(
+        priority=PriorityPolicy(options.body_priority, options.body_priority_min, options.body_priority_max),
+        saturation=detector_for(config.saturation),
+        honour_subset=options.honour_subset,
+    )
+
+
+def scrape_interval_s(options: ServeOptions, config: PickerConfig) -> float:
+    """Seconds between two scrapes of an endpoint: the configuration's, else the flag's."""
+    configured = config.metrics.source.interval if config.metrics else None
+    return options.scrape_interval_s if configured is None else float(configured)
+
+
+def sampler(options: ServeOptions, *, every_request: bool) -> Callable[[], bool]:
+    """Says for each request whether its response body is to be looked at."""
+    every = 1 if every_request else options.sample_responses
+    if not every:
+        return lambda: False
+    asked = 0
+
+    def wants_sample() -> bool:
+        nonlocal asked
+        asked += 1
+        return not asked % every
+
+    return wants_sample
