@@ -15,6 +15,7 @@ from epp.app.membership import Membership
 from epp.app.object_source import open_object_source, waiting_for
 from epp.app.options import ServeOptions
 from epp.app.precise_prefix import PrecisePrefix
+from epp.app.protocol_fit import protocol_mismatch
 from epp.app.routing import Routing, scrape_interval_s
 from epp.app.scrape_results import ScrapeResults
 from epp.core.config.describe import describe
@@ -80,7 +81,7 @@ class PickerProcess:
         self._session_key = session_key(options)
         self._policy = build_policy(config, self._session_key)
         self._ledger = InFlightLedger()
-        self._scheduler = scheduler = Scheduler(self._policy, self._ledger, Random(), clock)
+        self._scheduler = scheduler = Scheduler(self._policy, self._ledger, Random(), clock, self._problems.fault)
         self._roster = Roster(
             self._ledger,
             clock,
@@ -274,6 +275,7 @@ class PickerProcess:
         self._routing.take_over(self._options, config)
         self._config = config
         self._services = self._make_services()
+        self._note_readiness()
 
     def _count_index_blocks(self) -> int:
         producers = [named.plugin for named in self._policy.producers]
@@ -302,13 +304,16 @@ class PickerProcess:
         self._routing.changed()
 
     def _note_readiness(self) -> None:
-        self._readiness.set(ready=self._roster.current.pool is not None)
+        pool = self._roster.current.pool
+        if problem := protocol_mismatch(pool, self._services.settings.parsers):
+            self._problems.warning("appProtocol", "not ready", problem=problem)
+        self._readiness.set(ready=pool is not None and not problem)
 
     def _unready_reason(self) -> str:
         if self._readiness.is_stopping:
             return "shutting down"
         if self._roster.current.pool is not None:
-            return ""
+            return protocol_mismatch(self._roster.current.pool, self._services.settings.parsers)
         problems = [self._membership.problem, *map(str, self._source.problems)]
         return "; ".join(filter(None, (waiting_for(self._options, self._config), *problems[:MOST_PROBLEMS_NAMED])))
 

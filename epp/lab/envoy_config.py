@@ -15,14 +15,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import yaml
 
 import epp
-
-Config = dict[str, Any]
+from epp.core.domain.pool import AppProtocol
+from epp.lab.envoy_parts import Config, EnvoyConfigError, cluster, http_filter, http_manager, named
 
 PICKED_BY_HEADER = "x-picked-by"
 _TLS_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
@@ -33,10 +33,6 @@ _NO_PICKER_ERROR = {
         "code": 503,
     }
 }
-
-
-class EnvoyConfigError(Exception):
-    """The canonical file is missing, or has no such part as a variant wants to change."""
 
 
 class SocketAddress(msgspec.Struct, frozen=True):
@@ -65,6 +61,8 @@ class EnvoyOptions(msgspec.Struct, frozen=True):
     picker_tls: PickerTls | None = None
     eds_path: str | None = None
     max_body_bytes: int | None = None
+    app_protocol: AppProtocol = "http"
+    """of the pool: how Envoy speaks to the pods"""
 
 
 def envoy_folder() -> Path:
@@ -107,6 +105,8 @@ def envoy_config(options: EnvoyOptions | None = None) -> Config:
         config = with_eds_path(config, options.eds_path)
     if options.max_body_bytes:
         config = with_body_limit(config, options.max_body_bytes)
+    if options.app_protocol == "kubernetes.io/h2c":
+        config = with_h2c_pods(config)
     return config
 
 
@@ -152,7 +152,7 @@ def with_fail_close(config: Config) -> Config:
 def with_listener(config: Config, name: Literal["models", "probes"], address: SocketAddress) -> Config:
     """Listens there for clients (`models`) or for probes and metrics (`probes`)."""
     config = copy.deepcopy(config)
-    _named(config["static_resources"]["listeners"], name, "listener")["address"] = _socket_address(address)
+    named(config["static_resources"]["listeners"], name, "listener")["address"] = _socket_address(address)
     return config
 
 
@@ -212,7 +212,7 @@ def with_eds_path(config: Config, path: str) -> Config:
 def with_body_limit(config: Config, body_bytes: int) -> Config:
     """Takes bodies of up to `body_bytes`; pass the EPP the same number as --max-body-bytes."""
     config = copy.deepcopy(config)
-    _named(config["static_resources"]["listeners"], "models", "listener")["per_connection_buffer_limit_bytes"] = (
+    named(config["static_resources"]["listeners"], "models", "listener")["per_connection_buffer_limit_bytes"] = (
         body_bytes
     )
     http2 = http_manager(config)["http2_protocol_options"]
@@ -221,29 +221,12 @@ def with_body_limit(config: Config, body_bytes: int) -> Config:
     return config
 
 
-def cluster(config: Config, name: str) -> Config:
-    """The part of `config` that describes this cluster; changes to it change `config`."""
-    return _named(config["static_resources"]["clusters"], name, "cluster")
-
-
-def http_manager(config: Config, listener: str = "models") -> Config:
-    """The HTTP connection manager of a listener; changes to it change `config`."""
-    found = _named(config["static_resources"]["listeners"], listener, "listener")
-    manager: Config = found["filter_chains"][0]["filters"][0]["typed_config"]
-    return manager
-
-
-def http_filter(config: Config, name: str) -> Config:
-    """The settings of one HTTP filter of the listener for clients; changes to them change `config`."""
-    settings: Config = _named(http_manager(config)["http_filters"], name, "HTTP filter")["typed_config"]
-    return settings
-
-
-def _named(parts: list[Config], name: str, what: str) -> Config:
-    for part in parts:
-        if part["name"] == name:
-            return part
-    raise EnvoyConfigError(f"there is no {what} {name!r} here, only {', '.join(part['name'] for part in parts)}")
+def with_h2c_pods(config: Config) -> Config:
+    """Speaks HTTP/2 in cleartext to the pods, as the pool's appProtocol kubernetes.io/h2c asks; gRPC needs it."""
+    config = copy.deepcopy(config)
+    (options,) = cluster(config, "pool")["typed_extension_protocol_options"].values()
+    options["explicit_http_config"] = {"http2_protocol_options": {}}
+    return config
 
 
 def _socket_address(address: SocketAddress) -> Config:

@@ -23,7 +23,7 @@ import aiohttp
 import yaml
 
 from epp.lab.child_process import bound_to_parent
-from epp.lab.envoy_config import Config
+from epp.lab.envoy_parts import Config
 from epp.lab.envoy_stats import ClusterStatus, decode_clusters, decode_listeners, decode_stats
 
 _POLL_S = 0.02

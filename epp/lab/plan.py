@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from epp.core.domain.pool import AppProtocol
+
 POOL_NAME = "vllm-llama3.1-8b-instruct"
 BASE_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 ADAPTERS = ("food-review", "cad-fabricator")
@@ -32,6 +34,11 @@ class StackPlan(msgspec.Struct, frozen=True):
     max_loras: int = 2
     kv_blocks: int = 2000
     """small enough that the sample traffic shows in the KV column"""
+    app_protocol: AppProtocol = "http"
+    """how Envoy speaks to the pods"""
+    pool_port: int = 0
+    """port of the model servers where these are others than the fake pods, on the same hosts; the fake pods then only
+    show their metrics"""
     picker_flags: tuple[str, ...] = ()
     pod_flags: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()

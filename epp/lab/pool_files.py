@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from epp.app.whole_file import replace_file
-from epp.core.domain.pool import POOL_GROUP
+from epp.core.domain.pool import POOL_GROUP, AppProtocol
 from epp.core.domain.roles import ROLE_LABEL
 from epp.lab.fake_vllm.process import ReadyPod
 from epp.lab.plan import POOL_NAME
@@ -19,7 +19,7 @@ OBJECTIVES: Mapping[str, int] = {"food-review": 10, "llama3-base-model": 20}
 Manifest = dict[str, Any]
 
 
-def pool_manifest(port: int) -> Manifest:
+def pool_manifest(port: int, app_protocol: AppProtocol = "http") -> Manifest:
     """The InferencePool that selects all pods of the stack."""
     return {
         "apiVersion": f"{POOL_GROUP}/v1",
@@ -28,6 +28,7 @@ def pool_manifest(port: int) -> Manifest:
         "spec": {
             "selector": {"matchLabels": {"app": POOL_NAME}},
             "targetPorts": [{"number": port}],
+            "appProtocol": app_protocol,
             "endpointPickerRef": {"name": f"{POOL_NAME}-epp", "port": {"number": 9002}, "failureMode": "FailOpen"},
         },
     }
@@ -68,10 +69,20 @@ def write_manifests(path: Path, manifests: Sequence[Manifest]) -> None:
     replace_file(path, yaml.safe_dump_all(manifests, sort_keys=False).encode())
 
 
-def write_pool(directory: Path, pods: Sequence[ReadyPod], roles: Sequence[str] = ()) -> None:
-    """pool.yaml, pods.yaml and objectives.yaml; all pods serve on the same port, the first ones have these roles."""
+def write_pool(
+    directory: Path,
+    pods: Sequence[ReadyPod],
+    roles: Sequence[str] = (),
+    *,
+    port: int = 0,
+    app_protocol: AppProtocol = "http",
+) -> None:
+    """pool.yaml, pods.yaml and objectives.yaml; all pods serve on the same port, their own unless `port` is another.
+
+    The first ones have these roles.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    write_manifests(directory / "pool.yaml", [pool_manifest(pods[0].port)])
+    write_manifests(directory / "pool.yaml", [pool_manifest(port or pods[0].port, app_protocol)])
     given = [*roles, *[""] * len(pods)]
     write_manifests(
         directory / "pods.yaml", [pod_manifest(pod, role=role) for pod, role in zip(pods, given, strict=False)]

@@ -8,7 +8,8 @@ from typing import Self
 import msgspec
 
 from epp.lab.child_process import ChildError, ChildProcess
-from epp.lab.envoy_config import Config, EnvoyOptions, PickerTls, SocketAddress, envoy_config
+from epp.lab.envoy_config import EnvoyOptions, PickerTls, SocketAddress, envoy_config
+from epp.lab.envoy_parts import Config
 from epp.lab.envoy_process import EnvoyProcess
 from epp.lab.fake_vllm.process import ReadyPod
 from epp.lab.plan import ADAPTERS, BASE_MODEL, StackPlan, free_port
@@ -107,7 +108,8 @@ class LocalStack:
             else:
                 self.pods_process = pods
                 break
-        write_pool(self.objects, self.pods, self.plan.roles)
+        plan = self.plan
+        write_pool(self.objects, self.pods, plan.roles, port=plan.pool_port, app_protocol=plan.app_protocol)
 
     def _pod_arguments(self, port: int) -> list[str]:
         arguments = ["fake-vllm", "--model", BASE_MODEL, "--name", "vllm", "--port", str(port)]
@@ -132,6 +134,8 @@ class LocalStack:
             f"--secure-serving={str(self.plan.secure).lower()}",
             "--drain-timeout=0s",
         ]
+        if self.plan.pool_port:
+            arguments.append(f"--model-server-metrics-port={self.pods[0].port}")
         if self.plan.config_file is not None:
             arguments.append(f"--config-file={self.plan.config_file}")
         return [*arguments, *self.plan.picker_flags]
@@ -152,6 +156,7 @@ class LocalStack:
             pickers=(SocketAddress(LOOPBACK, self.picker.grpc_port),),
             picker_tls=PickerTls() if self.plan.secure else None,
             eds_path=str(self._eds_path),
+            app_protocol=self.plan.app_protocol,
         )
         self._envoy = self.envoy = EnvoyProcess(self._edit_envoy(envoy_config(options)))
         await self.envoy.start()

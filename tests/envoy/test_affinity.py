@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from epp.lab.envoy_config import Config, http_manager
+from epp.lab.envoy_parts import Config, http_manager
 from epp.lab.plan import ADAPTERS, BASE_MODEL, StackPlan
 from tests.support.live_stack import LiveStack, live_stack
 

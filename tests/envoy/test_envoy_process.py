@@ -17,7 +17,8 @@ import yaml
 
 import epp
 from epp.edge.gateway.eds import EdsFile
-from epp.lab.envoy_config import Config, EnvoyOptions, SocketAddress, cluster, envoy_config
+from epp.lab.envoy_config import EnvoyOptions, SocketAddress, envoy_config
+from epp.lab.envoy_parts import Config, cluster
 from epp.lab.envoy_process import EnvoyProcess, EnvoyStartError, find_envoy
 from tests.support.envoy_stack import EnvoyStack, checked, running_stack
 
@@ -178,6 +179,7 @@ VARIANTS = {
     "fail-close": EnvoyOptions(failure_mode="close"),
     "full-duplex fail-close": EnvoyOptions(body_mode="full-duplex", failure_mode="close"),
     "host names": EnvoyOptions(pickers=(SocketAddress("epp", 9002), SocketAddress("127.0.0.1", 9003))),
+    "h2c pods": EnvoyOptions(app_protocol="kubernetes.io/h2c"),
     "small bodies": EnvoyOptions(max_body_bytes=1000),
     "huge bodies": EnvoyOptions(max_body_bytes=2**31 - 1),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from epp.lab.envoy_config import Config, cluster
+from epp.lab.envoy_parts import Config, cluster
 from tests.support.envoy_stack import Answer, EnvoyStack, checked, running_stack
 from tests.support.scripted_ext_proc import picking
 

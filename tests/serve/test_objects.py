@@ -49,6 +49,32 @@ async def test_without_a_pool_it_is_not_ready_and_says_what_is_missing(tmp_path:
         await picker.until(names_the_problem, "/readyz says why no pool was taken")
 
 
+GRPC_PARSER = """\
+apiVersion: llm-d.ai/v1alpha1
+kind: EndpointPickerConfig
+plugins: [{type: vllmgrpc-parser}]
+requestHandler: {parsers: [{pluginRef: vllmgrpc-parser}]}
+"""
+
+
+async def test_a_pool_that_the_parsers_cannot_serve_is_not_ready_and_says_why(tmp_path: Path) -> None:
+    async with served_picker(tmp_path, f"--config-text={GRPC_PARSER}") as picker:
+        picker.write("pool.yaml", pool_yaml(app_protocol="http"))
+
+        async def says_why() -> bool:
+            return (
+                "appProtocol is http, but vllmgrpc-parser needs kubernetes.io/h2c" in (await picker.get("/readyz"))[1]
+            )
+
+        await picker.until(says_why, "/readyz names the parser")
+        assert await picker.health() == "NOT_SERVING"
+        assert picker.logged("not ready")
+
+        picker.write("pool.yaml", pool_yaml(app_protocol="kubernetes.io/h2c"))
+        await picker.until_ready()
+        assert await picker.health() == "SERVING"
+
+
 async def test_pool_and_pods_appear_and_requests_follow_the_load(tmp_path: Path) -> None:
     async with metric_pods(2) as pods, served_picker(tmp_path) as picker:
         pods.waiting[pods.hosts[0]] = 9

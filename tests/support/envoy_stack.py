@@ -23,7 +23,8 @@ import msgspec
 from aiohttp import web
 
 from epp.edge.gateway.eds import EdsFile
-from epp.lab.envoy_config import Config, EnvoyOptions, SocketAddress, envoy_config
+from epp.lab.envoy_config import EnvoyOptions, SocketAddress, envoy_config
+from epp.lab.envoy_parts import Config
 from epp.lab.envoy_process import EnvoyProcess
 from tests.support.scripted_ext_proc import ScriptedExtProc, picking
 

@@ -20,7 +20,7 @@ import msgspec
 
 from epp.edge.observe.explained import ExplainedDecision
 from epp.edge.observe.pool_reading import EndpointReading
-from epp.lab.envoy_config import Config
+from epp.lab.envoy_parts import Config
 from epp.lab.fake_vllm.debug_api import Echo
 from epp.lab.picker_pages import PickerPages
 from epp.lab.plan import ADAPTERS, StackPlan
@@ -144,7 +144,7 @@ class LiveStack:
 _STACKS = itertools.count()
 
 
-def _own_network() -> str:
+def own_network() -> str:
     """Loopback addresses that no other stack of this or another test process uses."""
     process = os.getpid()
     return f"127.{20 + process % 200}.{(process // 200 + 10 * next(_STACKS)) % 250}"
@@ -152,8 +152,12 @@ def _own_network() -> str:
 
 @asynccontextmanager
 async def live_stack(plan: StackPlan, edit_envoy: Callable[[Config], Config] = unchanged) -> AsyncIterator[LiveStack]:
-    """Starts everything, ends everything; `edit_envoy` has the last word on Envoy's configuration."""
-    plan = msgspec.structs.replace(plan, network=_own_network())
+    """Starts everything, ends everything; on a network of its own unless the plan names one.
+
+    `edit_envoy` has the last word on Envoy's configuration.
+    """
+    if plan.network == StackPlan().network:
+        plan = msgspec.structs.replace(plan, network=own_network())
     async with (
         LocalStack(plan, edit_envoy=edit_envoy) as stack,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,

@@ -3,9 +3,17 @@
 POOL_GROUP = "inference.networking.k8s.io"
 
 
-def pool_yaml(name: str = "pool", *, app: str = "vllm", ports: tuple[int, ...] = (8000,), namespace: str = "") -> str:
+def pool_yaml(
+    name: str = "pool",
+    *,
+    app: str = "vllm",
+    ports: tuple[int, ...] = (8000,),
+    namespace: str = "",
+    app_protocol: str = "",
+) -> str:
     """An InferencePool v1 that selects `app`."""
     listed = ", ".join(f"{{number: {port}}}" for port in ports)
+    protocol = f"  appProtocol: {app_protocol}\n" if app_protocol else ""
     return f"""\
 apiVersion: {POOL_GROUP}/v1
 kind: InferencePool
@@ -14,7 +22,7 @@ spec:
   selector: {{matchLabels: {{app: {app}}}}}
   targetPorts: [{listed}]
   endpointPickerRef: {{name: epp, port: {{number: 9002}}}}
-"""
+{protocol}"""
 
 
 def pod_yaml(

@@ -29,7 +29,8 @@ from epp.core.scheduling.pickers.parameters import PickerParameters
 from epp.core.scheduling.plugins import Scorer
 from epp.core.scheduling.profile import Profile, WeightedScorer
 from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
-from epp.core.scheduling.scheduler import NamedProducer, Policy, Scheduler
+from epp.core.scheduling.request_control import NamedProducer
+from epp.core.scheduling.scheduler import Policy, Scheduler
 from epp.core.scheduling.scorers.queue import QueueScorer
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster

@@ -15,6 +15,12 @@ REQUIRED: Mapping[str, Mapping[str, Any]] = {
     },
     "by-label": {"label": "zone", "validValues": ["a"]},
     "utilization-filter": {"conditions": [{"metric": "active-requests", "maxValue": 10}]},
+    "session-id-producer": {"headerName": "x-session-id"},
+    "disaggregatedset-rollout-screener": {
+        "scope": {"labelSelector": "app=vllm"},
+        "revisionGating": {"mode": "sum", "requireRoles": {"values": ["prefill", "decode"]}},
+    },
+    "request-attribute-reporter": {"attributes": [{"key": {"name": "cost"}, "expression": "usage.total_tokens"}]},
     "endpoint-attribute-filter": {
         "attribute": "WaitingQueueSize",
         "algorithm": {"type": "threshold", "threshold": {"operator": "LessThan", "value": 10}},

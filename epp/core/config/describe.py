@@ -16,6 +16,16 @@ def describe(config: PickerConfig) -> list[str]:
 
 
 def _policy(config: PickerConfig) -> Iterator[str]:
+    control = config.request_control
+    for kind, names in (
+        ("request headers", control.request_header_processors),
+        ("screener", control.screeners),
+        ("admitter", control.admitters),
+        ("response headers", control.response_header_processors),
+        ("reporter", control.reporters),
+    ):
+        for name in names:
+            yield f"  {kind} {_name(config, name)}{_parameters(config, name)}"
     yield f"  profile handler: {_name(config, config.handler)}{_parameters(config, config.handler)}"
     for name in config.deciders:
         yield f"  decider {_name(config, name)}{_parameters(config, name)}"

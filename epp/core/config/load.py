@@ -10,6 +10,7 @@ from epp.core.config.needs import NeedResolver
 from epp.core.config.parsers import read_parsers
 from epp.core.config.plugins import PluginTable
 from epp.core.config.profiles import choose_handler, read_profiles
+from epp.core.config.request_control import read_request_control
 from epp.core.config.saturation import read_saturation
 from epp.core.config.sections import TOP_LEVEL
 from epp.core.config.settings import PickerConfig
@@ -62,10 +63,11 @@ def load_config(
     gates = read_gates(findings)
     profiles = read_profiles(table)
     handler = choose_handler(table)
+    request_control = read_request_control(table)
     consumers = [name for profile in profiles for name in profile.plugin_names]
     deciders = resolve_references(handler, profiles, table)
     unasked = table.unasked()
-    needed = NeedResolver(table).resolve((*consumers, handler, *deciders, *unasked))
+    needed = NeedResolver(table).resolve((*consumers, handler, *deciders, *request_control.plugin_names, *unasked))
     producers = (*needed, *(name for name in unasked if name not in needed))
     flow_control = read_flow_control(table, gates)
     saturation = read_saturation(table, flow_control)
@@ -86,6 +88,7 @@ def load_config(
         discovery=data_layer.discovery,
         parsers=parsers,
         flow_control=flow_control,
+        request_control=request_control,
         notices=tuple(findings.notices),
     )
 

@@ -75,6 +75,27 @@ class MetricsSettings(msgspec.Struct, frozen=True):
     extractor: CoreMetricsExtractorParameters = CoreMetricsExtractorParameters()
 
 
+class RequestControlSettings(msgspec.Struct, frozen=True):
+    """Plugins that see every request whatever its profile, by name, in the order of the file."""
+
+    request_header_processors: tuple[str, ...] = ()
+    screeners: tuple[str, ...] = ()
+    admitters: tuple[str, ...] = ()
+    response_header_processors: tuple[str, ...] = ()
+    reporters: tuple[str, ...] = ()
+
+    @property
+    def plugin_names(self) -> tuple[str, ...]:
+        """All of them."""
+        return (
+            *self.request_header_processors,
+            *self.screeners,
+            *self.admitters,
+            *self.response_header_processors,
+            *self.reporters,
+        )
+
+
 class PickerConfig(msgspec.Struct, frozen=True):
     """A whole configuration."""
 
@@ -97,6 +118,7 @@ class PickerConfig(msgspec.Struct, frozen=True):
     parsers: tuple[str, ...]
     """empty: the built-in ones"""
     flow_control: FlowControlSection | None
+    request_control: RequestControlSettings = RequestControlSettings()
     notices: tuple[Notice, ...] = ()
 
     def plugin(self, name: str) -> PluginSettings:

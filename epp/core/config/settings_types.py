@@ -59,6 +59,8 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
     _setting("anthropic-parser", PluginKind.PARSER, NoParameters),
     _setting("vllmhttp-parser", PluginKind.PARSER, NoParameters),
     _setting("sglanghttp-parser", PluginKind.PARSER, NoParameters),
+    _setting("vllmgrpc-parser", PluginKind.PARSER, NoParameters),
+    _setting("vertexai-parser", PluginKind.PARSER, NoParameters),
     _setting("passthrough-parser", PluginKind.PARSER, NoParameters),
     _setting(
         IN_FLIGHT_LOAD,

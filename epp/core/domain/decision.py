@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.request import InferenceRequest
+
+if TYPE_CHECKING:
+    from epp.core.domain.ports import TokenUsage
 
 
 class Reservation(msgspec.Struct, frozen=True):
@@ -71,6 +75,14 @@ class Disaggregation(msgspec.Struct, frozen=True):
     """one that was wanted and found nobody"""
 
 
+class MetadataNumber(msgspec.Struct, frozen=True):
+    """A number for the gateway's dynamic metadata."""
+
+    namespace: str
+    key: str
+    number: int
+
+
 class Decision(msgspec.Struct, frozen=True):
     """The answer to one request."""
 
@@ -95,6 +107,10 @@ class Decision(msgspec.Struct, frozen=True):
     """headers for the model server, names in lower case"""
     disaggregation: Disaggregation | None = None
     """None where the policy does not split requests"""
+    reporters: "tuple[Callable[[TokenUsage], MetadataNumber | None], ...]" = ()
+    """what plugins tell the gateway of the answer's token usage"""
+    served_markers: tuple[Callable[[str], tuple[str, str]], ...] = ()
+    """the same, from the destination that the gateway says served it; empty where it does not say"""
 
     @property
     def endpoint(self) -> Endpoint:

@@ -6,6 +6,8 @@ from typing import Literal
 import msgspec
 
 POOL_GROUP = "inference.networking.k8s.io"
+AppProtocol = Literal["http", "kubernetes.io/h2c"]
+"""how pods are spoken to: HTTP/1.1, or HTTP/2 in cleartext with prior knowledge, which gRPC needs"""
 
 
 class InferencePool(msgspec.Struct, frozen=True):
@@ -16,7 +18,8 @@ class InferencePool(msgspec.Struct, frozen=True):
     match_labels: Mapping[str, str]
     target_ports: tuple[int, ...]
     """1 to 8 ports; each is a rank with its own endpoint"""
-    app_protocol: Literal["http", "kubernetes.io/h2c"] = "http"
+    app_protocol: AppProtocol | None = None
+    """None where the object does not say, which means http and fits every parser"""
     failure_mode: Literal["FailOpen", "FailClose"] = "FailClose"
     group: str = POOL_GROUP
     uid: str = ""

@@ -4,6 +4,7 @@ from enum import Enum
 
 import msgspec
 
+from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.errors import Refusal
 from epp.core.domain.ports import Outcome, TokenUsage
 from epp.core.domain.request import InferenceRequest
@@ -37,6 +38,8 @@ class Continue(msgspec.Struct, frozen=True):
     remove_headers: tuple[str, ...] = ()
     body: bytes | None = None
     """replaces a response body, or the piece of it that is answered"""
+    metadata: tuple[MetadataNumber, ...] = ()
+    """told with the last message of an answer"""
 
 
 class SendRouting(msgspec.Struct, frozen=True):
@@ -55,6 +58,8 @@ class SendBody(msgspec.Struct, frozen=True):
     phase: Phase
     data: bytes | memoryview
     end_of_stream: bool
+    metadata: tuple[MetadataNumber, ...] = ()
+    """told with the last message of an answer"""
 
 
 class OverrideMode(msgspec.Struct, frozen=True):

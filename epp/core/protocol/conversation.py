@@ -34,9 +34,11 @@ from epp.core.protocol.events import (
     ResponseTrailers,
     StreamEnded,
 )
+from epp.core.protocol.grpc_frames import is_grpc
 from epp.core.protocol.headers import REQUEST_ID
 from epp.core.protocol.request_side import SIDES, BufferedRequest, ConversationSettings, RequestSide
 from epp.core.protocol.response_side import ResponseSide
+from epp.core.protocol.usage import UsageReader
 
 TIMEOUT_MARGIN_S = 1.0
 """the proxy waits this much longer than the picker promises to take"""
@@ -53,6 +55,7 @@ class Conversation:
         self._response: ResponseSide | None = None
         self._response_mode = BodyMode.NONE
         self._request_id = ""
+        self._is_grpc = False
         self._is_routing = False
         self._was_held = False
         self._decision: Decision | None = None
@@ -65,6 +68,11 @@ class Conversation:
     def request_id(self) -> str:
         """`x-request-id` of the client or the proxy, empty before the request headers came and where there is none."""
         return self._request_id
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether the client speaks gRPC, so that it wants errors as gRPC has them."""
+        return self._is_grpc
 
     @property
     def held_bytes(self) -> int:
@@ -100,7 +108,7 @@ class Conversation:
             case ResponseBodyChunk():
                 return self._ended(self._response_side().chunk(event))
             case ResponseTrailers():
-                return self._ended(self._response_side().trailers())
+                return self._ended(self._response_side().trailers(event))
             case StreamEnded():
                 return self._stream_ended()
             case RequestTrailers():
@@ -132,6 +140,7 @@ class Conversation:
             self._is_over = True
             return []
         self._request_id = event.headers.get(REQUEST_ID, "")
+        self._is_grpc = is_grpc(event.headers.get("content-type", ""))
         mode, self._response_mode = self._modes(event)
         self._request = SIDES[mode](self._settings, self._new_request_id)
         return self._mark_routing(self._request.begin(event))
@@ -167,11 +176,15 @@ class Conversation:
             self._is_routing = False
         elif event.served:
             commands.append(NoteBypass(event.served))
+        decision = self._decision
         self._response = ResponseSide(
             self._response_mode,
             may_override=isinstance(self._request, BufferedRequest),
-            sampled=self._sampled and self._decision is not None,
+            sampled=decision is not None and (self._sampled or bool(decision.reporters)),
+            streaming=decision is not None and decision.request.streaming,
             client_model=self._client_model(),
+            grpc_usage=self._grpc_usage,
+            reporters=decision.reporters if decision is not None else (),
         )
         return self._ended(commands + self._response.headers(event, self._markers(event.served)))
 
@@ -182,17 +195,21 @@ class Conversation:
         request = self._decision.request
         return request.model if request.target_model != request.model else ""
 
+    def _grpc_usage(self) -> UsageReader | None:
+        return self._settings.parsers.grpc_usage(self._decision.request.path) if self._decision else None
+
     def _markers(self, served: str) -> tuple[tuple[str, str], ...]:
         """Headers that plugins put on the response of the endpoint that served, if it is one that we named."""
         decision = self._decision
-        if decision is None or not decision.response_markers:
+        if decision is None or not (decision.response_markers or decision.served_markers):
             return ()
+        of_gateway = tuple(marker(served) for marker in decision.served_markers)
         if not served or served == decision.destination:
-            return decision.response_headers(decision.endpoint)
+            return (*decision.response_headers(decision.endpoint), *of_gateway)
         for endpoint in decision.endpoints:
             if endpoint.destination == served:
-                return decision.response_headers(endpoint)
-        return ()
+                return (*decision.response_headers(endpoint), *of_gateway)
+        return of_gateway
 
     def _response_side(self) -> ResponseSide:
         """The response half; a stream may begin in the middle of a response when the request half is switched off."""

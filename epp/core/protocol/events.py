@@ -68,7 +68,9 @@ class ResponseBodyChunk(msgspec.Struct, frozen=True):
 
 
 class ResponseTrailers(msgspec.Struct, frozen=True):
-    """The response ended with trailers."""
+    """The response ended with trailers, which say how a gRPC call went."""
+
+    trailers: Headers = {}
 
 
 class Decided(msgspec.Struct, frozen=True):

@@ -52,7 +52,7 @@ class RequestAssembly:
         if event.headers.get(":method") == "POST" and self._parsers.reads(path):
             raise BadRequest(
                 "error unmarshaling request bodyMap: the body is empty",
-                hint=f"POST {path} needs a JSON object with a model",
+                hint=f"POST {path} needs a body",
             )
         return self._assemble(event, NO_BODY, 0, event.subset)
 

@@ -1,5 +1,7 @@
 """Token usage of a response, from JSON or from server-sent events whose lines may be split over chunks."""
 
+from typing import Protocol
+
 import msgspec
 
 from epp.core.domain.ports import TokenUsage
@@ -75,6 +77,17 @@ def merged(earlier: TokenUsage | None, later: TokenUsage | None) -> TokenUsage |
         _first(later.completion_tokens, earlier.completion_tokens),
         _first(later.cached_tokens, earlier.cached_tokens),
     )
+
+
+class UsageReader(Protocol):
+    """Looks for the usage in a response body that comes in pieces."""
+
+    def feed(self, data: bytes) -> None:
+        """The next piece."""
+
+    def finish(self) -> TokenUsage | None:
+        """The usage once the body is over; None where there was none."""
+        ...
 
 
 class JsonUsageReader:

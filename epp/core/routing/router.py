@@ -55,9 +55,9 @@ class Router:
         return self._schedule(self.resolve(request), sheds=True)
 
     def resolve(self, request: InferenceRequest) -> InferenceRequest:
-        """The request with everything that objects say about it: its target model and its priority are final."""
+        """The request with everything that plugins and objects say about it: target model and priority are final."""
         snapshot = self._roster.current
-        request = rewritten(request, snapshot.rewrites, self._rng)
+        request = rewritten(self._scheduler.completed(request), snapshot.rewrites, self._rng)
         priority = resolve_priority(request, snapshot.objectives, self._policy.priority)
         return request if priority == request.priority else msgspec.structs.replace(request, priority=priority)
 

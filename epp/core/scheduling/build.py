@@ -2,11 +2,25 @@
 
 import msgspec
 
-from epp.core.config.settings import PickerConfig, PluginSettings, ProfileSettings
-from epp.core.scheduling.catalogue import BUILDERS, Plugin
-from epp.core.scheduling.plugins import Decider, Filter, Picker, Producer, ProfileHandler, Scorer
+from epp.core.config.settings import PickerConfig, PluginSettings, ProfileSettings, RequestControlSettings
+from epp.core.scheduling.built_in import Plugin
+from epp.core.scheduling.catalogue import BUILDERS
+from epp.core.scheduling.plugins import (
+    Admitter,
+    Decider,
+    Filter,
+    Picker,
+    Producer,
+    ProfileHandler,
+    Reporter,
+    RequestHeaderProcessor,
+    ResponseHeaderProcessor,
+    Scorer,
+    Screener,
+)
 from epp.core.scheduling.profile import NamedFilter, Profile, WeightedScorer
-from epp.core.scheduling.scheduler import NOTHING_MADE, MadePlugin, NamedProducer, Policy
+from epp.core.scheduling.request_control import NamedProducer, NamedScreener, RequestControl
+from epp.core.scheduling.scheduler import NOTHING_MADE, MadePlugin, Policy
 from epp.core.scheduling.session_token import NO_KEY, SessionKey
 
 
@@ -23,6 +37,7 @@ def build_policy(config: PickerConfig, session_key: SessionKey = NO_KEY, former:
         producers=tuple(
             NamedProducer(name, instances.producer(name)) for name in config.producers if instances.can_make(name)
         ),
+        control=_request_control(config.request_control, instances),
         made=instances.made,
     )
 
@@ -85,6 +100,41 @@ class Instances:
     def _make(self, settings: PluginSettings) -> Plugin:
         return BUILDERS[settings.type](settings, self._session_key, self.decider)
 
+    def request_header_processor(self, name: str) -> RequestHeaderProcessor:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, RequestHeaderProcessor):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no request header processor")
+
+    def screener(self, name: str) -> Screener:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, Screener):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no screener")
+
+    def admitter(self, name: str) -> Admitter:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, Admitter):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no admitter")
+
+    def response_header_processor(self, name: str) -> ResponseHeaderProcessor:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, ResponseHeaderProcessor):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no response header processor")
+
+    def reporter(self, name: str) -> Reporter:
+        """See `filter`."""
+        plugin = self._get(name)
+        if isinstance(plugin, Reporter):
+            return plugin
+        raise TypeError(f"plugin {name!r} is no reporter")
+
     def _get(self, name: str) -> Plugin:
         if name not in self.made:
             settings = msgspec.structs.replace(self._config.plugin(name), line=None)
@@ -97,6 +147,16 @@ class Instances:
                 self.made[name] = MadePlugin(settings, self._make(settings))
         plugin: Plugin = self.made[name].plugin
         return plugin
+
+
+def _request_control(settings: RequestControlSettings, instances: Instances) -> RequestControl:
+    return RequestControl(
+        tuple(instances.request_header_processor(name) for name in settings.request_header_processors),
+        tuple(NamedScreener(name, instances.screener(name)) for name in settings.screeners),
+        tuple(instances.admitter(name) for name in settings.admitters),
+        tuple(instances.response_header_processor(name) for name in settings.response_header_processors),
+        tuple(instances.reporter(name) for name in settings.reporters),
+    )
 
 
 def _profile(settings: ProfileSettings, instances: Instances) -> Profile:

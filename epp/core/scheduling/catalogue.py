@@ -1,11 +1,11 @@
 """Every built-in plugin type. A new plugin is one new file and one line in BUILT_INS."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 
-from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, PluginType, Stability, no_needs
+from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, PluginType, Stability
 from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
 from epp.core.config.parameters import TokenProducerParameters, UtilizationDetectorParameters
 from epp.core.config.settings import PluginSettings, parameters_as
@@ -18,6 +18,8 @@ from epp.core.config.settings_types import (
     UTILIZATION_DETECTOR,
 )
 from epp.core.scheduling.attributes import PRODUCER_IS_IMPLIED
+from epp.core.scheduling.built_in import BuiltIn, DeciderByName, Plugin, built_in, no_decider
+from epp.core.scheduling.control_catalogue import REQUEST_CONTROL, SESSION_ID_PRODUCER
 from epp.core.scheduling.filters.by_label import ByLabelFilter, ByLabelParameters
 from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter
 from epp.core.scheduling.filters.endpoint_attribute import EndpointAttributeFilter, EndpointAttributeFilterParameters
@@ -32,7 +34,6 @@ from epp.core.scheduling.pickers.max_score import MaxScorePicker
 from epp.core.scheduling.pickers.parameters import PickerParameters
 from epp.core.scheduling.pickers.random import RandomPicker
 from epp.core.scheduling.pickers.weighted_random import WeightedRandomPicker
-from epp.core.scheduling.plugins import Decider, Filter, Picker, Producer, ProfileHandler, Scorer
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, ApproxPrefixCacheProducer
 from epp.core.scheduling.producers.p2p_source import P2pSourceParameters, P2pSourceProducer
 from epp.core.scheduling.producers.precise_prefix_cache import (
@@ -63,9 +64,7 @@ from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
 from epp.core.scheduling.scorers.token_load import TokenLoadParameters, TokenLoadScorer
 from epp.core.scheduling.session_bonds import SessionAffinityParameters
 from epp.core.scheduling.session_token import NO_KEY, SessionKey
-from epp.core.scheduling.stage_catalogue import STAGE_TYPES, DeciderByName, any_prefix_matches, no_decider
-
-P = TypeVar("P", bound=msgspec.Struct)
+from epp.core.scheduling.stage_catalogue import STAGE_TYPES, any_prefix_matches
 
 
 class InFlightLoadConsumer(Protocol):
@@ -77,50 +76,13 @@ class InFlightLoadConsumer(Protocol):
         ...
 
 
-Plugin = Filter | Scorer | Picker | Producer | ProfileHandler | Decider
-
 _FILTER, _SCORER, _PICKER = PluginKind.FILTER, PluginKind.SCORER, PluginKind.PICKER
 _PREFIX_PRODUCER = "approx-prefix-cache-producer"
 _PRECISE_PREFIX_PRODUCER = "precise-prefix-cache-producer"
 
 
-class Build(Protocol):
-    """Makes an instance of a plugin type."""
-
-    def __call__(
-        self, settings: PluginSettings, session_key: SessionKey = NO_KEY, decider: DeciderByName = no_decider
-    ) -> Plugin:
-        """Raises TypeError for settings of another type; `session_key`: see session_token."""
-        ...
-
-
-class BuiltIn(msgspec.Struct, frozen=True):
-    """A plugin type and how to make an instance of it from its settings."""
-
-    type: PluginType
-    build: Build
-
-
-def built_in(
-    name: str,
-    kinds: PluginKind | tuple[PluginKind, ...],
-    parameters: type[P],
-    make: Callable[[str, P], Plugin],
-    *,
-    needs: Callable[[P], tuple[Need, ...]] = no_needs,
-    **more: Any,
-) -> BuiltIn:
-    """An entry of BUILT_INS; `make` takes the instance's name and parameters, `more` are fields of PluginType."""
-
-    def build(
-        settings: PluginSettings,
-        session_key: SessionKey = NO_KEY,  # noqa: ARG001  only sessions need it
-        decider: DeciderByName = no_decider,  # noqa: ARG001  only profile handlers need it
-    ) -> Plugin:
-        return make(settings.name, parameters_as(parameters, settings))
-
-    all_kinds = frozenset(kinds if isinstance(kinds, tuple) else (kinds,))
-    return BuiltIn(PluginType(name, all_kinds, parameters, needs=needs, **more), build)
+def _session_id(parameters: Any) -> tuple[Need, ...]:
+    return (Need("session_id_producer_name", SESSION_ID_PRODUCER),) if parameters.session_id_producer_name else ()
 
 
 def session_affinity(
@@ -140,6 +102,7 @@ def session_affinity(
         frozenset((kind,)),
         SessionAffinityParameters,
         stability=Stability.ALPHA,
+        needs=_session_id,
         inert_fields={"evictionSweepSeconds": "expired sessions are dropped whenever one is bound"},
     )
     return BuiltIn(plugin_type, build)
@@ -325,7 +288,8 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         needs=_tokens,
         inert_fields=INERT_FIELDS,
     ),
-    *(BuiltIn(plugin_type, build) for plugin_type, build in STAGE_TYPES),
+    *STAGE_TYPES,
+    *REQUEST_CONTROL,
 )
 
 CATALOGUE = Catalogue((*(entry.type for entry in BUILT_INS), *SETTINGS_TYPES))

@@ -1,15 +1,44 @@
-"""The extension points of a scheduling profile. A plugin is any object with the method of its kind."""
+"""The extension points of a decision. A plugin is any object with the method of its kind."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from epp.core.domain.decision import Disaggregation, Reservation, Stage
+from epp.core.domain.decision import Disaggregation, MetadataNumber, Reservation, Stage
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import ResourceExhausted
+from epp.core.domain.ports import TokenUsage
+from epp.core.domain.request import InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle, ProfileResult
 from epp.core.state.columns import FloatColumn
+
+
+@runtime_checkable
+class RequestHeaderProcessor(Protocol):
+    """Completes a request from its headers, before anything is decided."""
+
+    def process(self, request: InferenceRequest) -> InferenceRequest:
+        """The request, the same object where there is nothing to add."""
+        ...
+
+
+@runtime_checkable
+class Screener(Protocol):
+    """Says which endpoints a request may go to at all, whatever its profile; what several leave is intersected."""
+
+    def screen(self, cycle: Cycle, candidates: Candidates) -> Candidates:
+        """The candidates that stay; nobody left refuses the request."""
+        ...
+
+
+@runtime_checkable
+class Admitter(Protocol):
+    """May refuse a request that could be scheduled."""
+
+    def admit(self, cycle: Cycle, candidates: Candidates) -> None:
+        """Returns, or raises a Refusal."""
+        ...
 
 
 @runtime_checkable
@@ -83,6 +112,34 @@ class ResponseMarker(Protocol):
 
     def response_header(self, endpoint: Endpoint) -> tuple[str, str] | None:
         """Name in lower case and value, when `endpoint` served the request; None for no header."""
+        ...
+
+
+@runtime_checkable
+class ResponseStamps(Protocol):
+    """Puts several headers on the response, each as a ResponseMarker puts one."""
+
+    @property
+    def stamps(self) -> tuple[Callable[[Endpoint], tuple[str, str] | None], ...]:
+        """One function per header."""
+        ...
+
+
+@runtime_checkable
+class ResponseHeaderProcessor(Protocol):
+    """Puts a header on the response, from what the gateway says of it."""
+
+    def served_header(self, served: str) -> tuple[str, str]:
+        """Name in lower case and value; `served` is the destination that the gateway named, empty if it named none."""
+        ...
+
+
+@runtime_checkable
+class Reporter(Protocol):
+    """Tells the gateway something of an answer; a configuration with one has every answer's body looked into."""
+
+    def report(self, usage: TokenUsage) -> MetadataNumber | None:
+        """What the answer's token usage comes to; None for nothing."""
         ...
 
 

@@ -18,25 +18,19 @@ from epp.core.scheduling.plugins import (
     Conclusion,
     Learner,
     PickObserver,
-    Producer,
     ProfileHandler,
     ProfileMarker,
     RequestMarker,
     ResponseMarker,
+    ResponseStamps,
     SlotMemory,
 )
 from epp.core.scheduling.profile import Profile
+from epp.core.scheduling.request_control import NamedProducer, NoteFault, RequestControl, produce, screened
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
 
 Marker = Callable[[Endpoint], tuple[str, str] | None]
-
-
-class NamedProducer(msgspec.Struct, frozen=True):
-    """A producer and the name under which consumers find its product."""
-
-    name: str
-    plugin: Producer
 
 
 class MadePlugin(msgspec.Struct, frozen=True):
@@ -55,18 +49,19 @@ class Policy(msgspec.Struct, frozen=True):
     profiles: tuple[Profile, ...]
     handler: ProfileHandler
     producers: tuple[NamedProducer, ...] = ()
+    control: RequestControl = RequestControl()
     made: Mapping[str, MadePlugin] = NOTHING_MADE
     """by name, so that the next policy can go on with plugins that are configured as before"""
 
     @property
-    def learners(self) -> tuple[Learner, ...]:
-        """The producers that learn from decisions."""
-        return tuple(named.plugin for named in self.producers if isinstance(named.plugin, Learner))
+    def learners(self) -> tuple[tuple[str, Learner], ...]:
+        """The producers that learn from decisions, by name."""
+        return tuple((named.name, named.plugin) for named in self.producers if isinstance(named.plugin, Learner))
 
     @property
     def plugins(self) -> tuple[object, ...]:
         """Every plugin once."""
-        everyone: list[object] = [named.plugin for named in self.producers]
+        everyone: list[object] = [*self.control.plugins, *(named.plugin for named in self.producers)]
         for profile in self.profiles:
             everyone += [named.plugin for named in profile.filters]
             everyone += [scorer.plugin for scorer in profile.scorers]
@@ -82,8 +77,16 @@ def _about(endpoint: Endpoint, marker: ResponseMarker) -> Marker:
 class Scheduler:
     """One per process; `policy` may be swapped between two requests."""
 
-    def __init__(self, policy: Policy, ledger: InFlightLedger, rng: Random, clock: Clock) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        ledger: InFlightLedger,
+        rng: Random,
+        clock: Clock,
+        note_fault: NoteFault = lambda _event, _request_id, _error: None,
+    ) -> None:
         self._clock = clock
+        self._note_fault = note_fault
         self._ledger = ledger
         self._rng = rng
         self.swap(policy)
@@ -100,16 +103,30 @@ class Scheduler:
         self._request_markers = tuple(plugin for plugin in plugins if isinstance(plugin, RequestMarker))
         markers = [plugin for plugin in plugins if isinstance(plugin, ResponseMarker)]
         bound = [marker for marker in markers if isinstance(marker, ProfileMarker) and marker.profile_name]
-        self._markers = tuple(marker.response_header for marker in markers if marker not in bound)
+        self._markers: tuple[Marker, ...] = (
+            *(marker.response_header for marker in markers if marker not in bound),
+            *(stamp for plugin in plugins if isinstance(plugin, ResponseStamps) for stamp in plugin.stamps),
+        )
         self._bound_markers = tuple(bound)
+        self._reporters = tuple(reporter.report for reporter in policy.control.reporters)
+        self._served_markers = tuple(plugin.served_header for plugin in policy.control.response_header_processors)
+
+    def completed(self, request: InferenceRequest) -> InferenceRequest:
+        """The request with what plugins take from its headers; called before anything is decided."""
+        for processor in self._policy.control.request_header_processors:
+            request = processor.process(request)
+        return request
 
     def schedule(
         self, request: InferenceRequest, snapshot: PoolSnapshot, candidates: Candidates, now: float
     ) -> Decision:
-        """Picks among `candidates` (not empty) and reserves the place; raises ResourceExhausted; `now` is now."""
+        """Picks among `candidates` (not empty) and reserves the place; raises a Refusal; `now` is now."""
         cycle = Cycle(request, snapshot, self._ledger, now, self._rng)
-        for named in self._policy.producers:
-            cycle.products[named.name] = named.plugin.produce(cycle, candidates)
+        policy = self._policy
+        candidates = screened(cycle, candidates, policy.control.screeners)
+        produce(cycle, candidates, policy.producers, self._note_fault)
+        for admitter in policy.control.admitters:
+            admitter.admit(cycle, candidates)
         conclusion = self._run_profiles(cycle, candidates)
         primary = cycle.results[conclusion.primary]
         if primary is None:
@@ -126,10 +143,11 @@ class Scheduler:
             for taken in (reservation, *(pick.reservation for pick in further)):
                 self._ledger.release(taken)
             raise
-        lessons = [partial(learner.learn, cycle, reservation) for learner in self._learners]
+        learners = [learner for name, learner in self._learners if name in cycle.products]
+        lessons = [partial(learner.learn, cycle, reservation) for learner in learners]
         for pick in further:
             if pick.stage is Stage.PREFILL:
-                lessons += [partial(learner.learn, cycle, pick.reservation) for learner in self._learners]
+                lessons += [partial(learner.learn, cycle, pick.reservation) for learner in learners]
         return Decision(
             request=request.without_prompt(),
             endpoints=endpoints,
@@ -139,6 +157,8 @@ class Scheduler:
             scheduler_s=self._clock() - now,
             lessons=tuple(lessons),
             response_markers=self._response_markers(conclusion, further) if self._bound_markers else self._markers,
+            served_markers=self._served_markers,
+            reporters=self._reporters,
             further=further,
             request_headers=headers,
             disaggregation=conclusion.disaggregation,

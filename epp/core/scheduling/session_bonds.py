@@ -2,7 +2,8 @@
 
 encoded_endpoint_header: the response carries a token of the endpoint that served (see session_token), and the client
 sends it back. Nothing is remembered here. session_id: the client names its session, and a table remembers the endpoint
-of the last pick for evictionTtlSeconds; the least recently used session is forgotten beyond MOST_SESSIONS.
+of the last pick for evictionTtlSeconds; the least recently used session is forgotten beyond MOST_SESSIONS. The id is
+found in a header, or by a session-id-producer.
 """
 
 from collections import OrderedDict
@@ -55,6 +56,8 @@ class SessionAffinityParameters(Section, frozen=True):
     session_id_config: SessionIdConfig = SessionIdConfig()
     profile_name: str = ""
     """bind the session to the pick of this profile; empty: to the endpoint that answers"""
+    session_id_producer_name: str = msgspec.field(default="", name="sessionIDProducerName")
+    """takes the id of a session from this session-id-producer, and implies the strategy session_id"""
 
 
 class SessionBond(Protocol):
@@ -103,8 +106,11 @@ class _Binding(msgspec.Struct, frozen=True):
 class SessionIdBond:
     """session_id. Time is that of the cycles, monotonic seconds."""
 
-    def __init__(self, config: SessionIdConfig, most_sessions: int = MOST_SESSIONS, *, profile: str = "") -> None:
+    def __init__(
+        self, config: SessionIdConfig, producer: str = "", most_sessions: int = MOST_SESSIONS, *, profile: str = ""
+    ) -> None:
         self._profile = profile
+        self._producer = producer
         self._headers = tuple(source.header.lower() for source in config.sources)
         self._ttl_s = config.eviction_ttl_seconds
         self._most = most_sessions
@@ -138,16 +144,17 @@ class SessionIdBond:
         return None
 
     def _session(self, cycle: Cycle) -> bytes | None:
-        headers = cycle.request.headers
-        for header in self._headers:
-            session = headers.get(header)
-            if session:
-                return blake2b(session.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        return None
+        if self._producer:
+            session = cycle.products.get(self._producer, "")
+        else:
+            headers = cycle.request.headers
+            session = next((found for header in self._headers if (found := headers.get(header))), "")
+        return blake2b(session.encode("utf-8", "surrogatepass"), digest_size=16).digest() if session else None
 
 
 def bond_of(parameters: SessionAffinityParameters, key: SessionKey) -> SessionBond:
     """The strategy that `parameters` name."""
-    if parameters.strategy == "session_id":
-        return SessionIdBond(parameters.session_id_config, profile=parameters.profile_name)
+    producer = parameters.session_id_producer_name
+    if producer or parameters.strategy == "session_id":
+        return SessionIdBond(parameters.session_id_config, producer, profile=parameters.profile_name)
     return TokenBond(parameters.encoded_endpoint_header_config, key)

@@ -1,16 +1,16 @@
 """The plugin types that split a request into stages: profile handlers, deciders, topology, sources of KV cache."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from epp.core.config.catalogue import Need, NoParameters, PluginKind, PluginType, Stability
 from epp.core.config.settings import PluginSettings, parameters_as
+from epp.core.scheduling.built_in import BuiltIn, DeciderByName, Plugin, no_decider
 from epp.core.scheduling.deciders.always_disagg import AlwaysDecider, MultimodalDecider
 from epp.core.scheduling.deciders.prefix_based_pd import PrefixBasedPdDecider, PrefixBasedPdParameters
 from epp.core.scheduling.filters.topology_affinity import TopologyAffinityFilter, TopologyAffinityFilterParameters
-from epp.core.scheduling.plugins import Decider, Filter, Producer, ProfileHandler, Scorer
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters
 from epp.core.scheduling.producers.topology import TopologyExtractor, TopologyExtractorParameters
 from epp.core.scheduling.profiles.data_parallel import DataParallelParameters, DataParallelProfileHandler
@@ -20,47 +20,30 @@ from epp.core.scheduling.scorers.topology_affinity import TopologyAffinityScorer
 from epp.core.scheduling.session_token import NO_KEY, SessionKey
 
 P = TypeVar("P", bound=msgspec.Struct)
-DeciderByName = Callable[[str], Decider]
-StagePlugin = Filter | Scorer | Producer | ProfileHandler | Decider
 
 _HANDLER, _DECIDER = PluginKind.PROFILE_HANDLER, PluginKind.DECIDER
 _TOPOLOGY = "topology-extractor"
 _NAMED_BY_THE_DECIDER = "the decider names its producer itself"
 
 
-class StageBuild(Protocol):
-    """Makes an instance of a plugin type."""
-
-    def __call__(
-        self, settings: PluginSettings, session_key: SessionKey = NO_KEY, decider: DeciderByName = ...
-    ) -> StagePlugin:
-        """Raises TypeError for settings of another type; `decider` finds those that the parameters name."""
-        ...
-
-
-def no_decider(name: str) -> Decider:
-    """For plugins that ask none."""
-    raise KeyError(name)
-
-
 def _entry(
     name: str,
     kinds: PluginKind | tuple[PluginKind, ...],
     parameters: type[P],
-    make: Callable[[P, DeciderByName], StagePlugin],
+    make: Callable[[P, DeciderByName], Plugin],
     **more: Any,
-) -> tuple[PluginType, StageBuild]:
+) -> BuiltIn:
     """`more` are fields of PluginType."""
 
     def build(
         settings: PluginSettings,
         session_key: SessionKey = NO_KEY,  # noqa: ARG001  only sessions need it
         decider: DeciderByName = no_decider,
-    ) -> StagePlugin:
+    ) -> Plugin:
         return make(parameters_as(parameters, settings), decider)
 
     all_kinds = frozenset(kinds if isinstance(kinds, tuple) else (kinds,))
-    return PluginType(name, all_kinds, parameters, **more), build
+    return BuiltIn(PluginType(name, all_kinds, parameters, **more), build)
 
 
 def _handler(plan: StagePlan, decider: DeciderByName) -> DisaggProfileHandler:
@@ -87,7 +70,7 @@ def _topology(_parameters: msgspec.Struct) -> tuple[Need, ...]:
     return (Need("topology_producer_name", _TOPOLOGY, TopologyExtractorParameters()),)
 
 
-STAGE_TYPES: tuple[tuple[PluginType, StageBuild], ...] = (
+STAGE_TYPES: tuple[BuiltIn, ...] = (
     _entry(
         "disagg-profile-handler",
         _HANDLER,

@@ -15,6 +15,7 @@ from epp._pb.ext_proc_pb2 import (
     ProcessingResponse,
 )
 from epp._pb.processing_mode_pb2 import ProcessingMode
+from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.errors import PickerError
 from epp.core.protocol.commands import (
     Continue,
@@ -108,8 +109,8 @@ def _response_body(message: ProcessingRequest) -> ResponseBodyChunk:
     return ResponseBodyChunk(content.body, content.end_of_stream)
 
 
-def _response_trailers(_: ProcessingRequest) -> ResponseTrailers:
-    return ResponseTrailers()
+def _response_trailers(message: ProcessingRequest) -> ResponseTrailers:
+    return ResponseTrailers(_headers(message.response_trailers.trailers))
 
 
 _DECODERS: dict[str, Callable[[ProcessingRequest], Event]] = {
@@ -170,20 +171,31 @@ _CONTINUE = {phase: _continue(phase) for phase in Phase}
 
 
 def encode_continue(command: Continue) -> bytes:
-    """One constant message per phase, unless something of the response is changed."""
-    if command.body is None and not command.set_headers and not command.remove_headers:
+    """One constant message per phase, unless something of the response or of the gateway's metadata is changed."""
+    if command.body is None and not (command.set_headers or command.remove_headers or command.metadata):
         return _CONTINUE[command.phase]
     response = ProcessingResponse()
-    answer = response.response_headers if command.phase is Phase.RESPONSE_HEADERS else response.response_body
-    _change_response(answer.response, command)
-    if command.body is not None:
-        answer.response.body_mutation.body = command.body
+    if command.set_headers or command.remove_headers or command.body is not None:
+        answer = response.response_headers if command.phase is Phase.RESPONSE_HEADERS else response.response_body
+        _change_response(answer.response, command)
+        if command.body is not None:
+            answer.response.body_mutation.body = command.body
+    else:
+        plain: Message = getattr(response, command.phase.value)
+        plain.SetInParent()
+    _tell(response, command.metadata)
     return response.SerializeToString()
 
 
 def _change_response(target: CommonResponse, command: Continue | OverrideMode) -> None:
     _set_headers(target.header_mutation, command.set_headers)
     target.header_mutation.remove_headers.extend(command.remove_headers)
+
+
+def _tell(response: ProcessingResponse, metadata: Iterable[MetadataNumber]) -> None:
+    for told in metadata:
+        values: Struct = response.dynamic_metadata.fields[told.namespace].struct_value
+        values.fields[told.key].number_value = told.number
 
 
 def encode_routing(command: SendRouting) -> bytes:
@@ -224,6 +236,7 @@ def encode_body(command: SendBody) -> bytes:
     piece = answer.response.body_mutation.streamed_response
     piece.body = bytes(command.data)
     piece.end_of_stream = command.end_of_stream
+    _tell(response, command.metadata)
     return response.SerializeToString()
 
 
@@ -254,5 +267,7 @@ def encode_refusal(error: HttpError) -> bytes:
     immediate.status.code = error.status  # type: ignore[assignment]  # open enum: any HTTP code travels
     _set_headers(immediate.headers, error.headers)
     immediate.body = error.body
+    if error.grpc_status is not None:
+        immediate.grpc_status.status = error.grpc_status
     immediate.details = "endpoint_picker"
     return response.SerializeToString()

@@ -268,7 +268,7 @@ class StreamExecutor:
         if self._request is not None:
             self._request = self._request.without_prompt()
         self._services.metrics.request_refused(self._request, refusal)
-        self._stream.send(codec.encode_refusal(to_http(refusal, self._request_id)))
+        self._stream.send(codec.encode_refusal(to_http(refusal, self._request_id, is_grpc=self._conversation.is_grpc)))
 
     def _withdraw(self) -> None:
         self._drop_deadline()

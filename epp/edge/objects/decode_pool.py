@@ -4,18 +4,18 @@ The rules are those of the CRDs, so that what is refused here is refused by a cl
 Source: config/crd of gateway-api-inference-extension v1.0 to v1.6.
 """
 
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import msgspec
 
-from epp.core.domain.pool import POOL_GROUP, InferencePool
+from epp.core.domain.pool import POOL_GROUP, AppProtocol, InferencePool
 from epp.core.yaml import Path
 from epp.edge.objects.manifest import MOST_NAME_CHARACTERS, Manifest, Metadata
 
 ALPHA_POOL_GROUP = "inference.networking.x-k8s.io"
 MOST_SELECTOR_LABELS = 64
 MOST_TARGET_PORTS = 8
-APP_PROTOCOLS = ("http", "kubernetes.io/h2c")
+APP_PROTOCOLS: tuple[str, ...] = get_args(AppProtocol)
 FAILURE_MODES = ("FailOpen", "FailClose")
 
 
@@ -46,7 +46,7 @@ class PoolSpec(msgspec.Struct, frozen=True, rename="camel"):
 
     selector: LabelSelector
     target_ports: list[Port]
-    app_protocol: str = "http"
+    app_protocol: str | None = None
     endpoint_picker_ref: EndpointPickerRef | None = None
 
 
@@ -89,7 +89,8 @@ def decode_pool(manifest: Manifest) -> InferencePool | None:
     spec = shape.spec
     _check_selector(manifest, ("spec", "selector", "matchLabels"), spec.selector.match_labels)
     ports = _target_ports(manifest, spec.target_ports)
-    manifest.check_choice(("spec", "appProtocol"), spec.app_protocol, APP_PROTOCOLS)
+    if spec.app_protocol is not None:
+        manifest.check_choice(("spec", "appProtocol"), spec.app_protocol, APP_PROTOCOLS)
     reference = spec.endpoint_picker_ref
     if reference is not None:
         _check_picker_ref(manifest, reference)
@@ -100,7 +101,7 @@ def decode_pool(manifest: Manifest) -> InferencePool | None:
         name=name,
         match_labels=spec.selector.match_labels,
         target_ports=ports,
-        app_protocol=cast("Literal['http', 'kubernetes.io/h2c']", spec.app_protocol),
+        app_protocol=cast("AppProtocol | None", spec.app_protocol),
         failure_mode=_failure_mode(reference.failure_mode if reference else "FailClose"),
         group=POOL_GROUP,
         uid=shape.metadata.uid,

@@ -51,3 +51,14 @@ def test_an_answer_that_ends_with_its_headers_has_it_too() -> None:
     book << FollowServed(FIRST)
     marks = (("x-session-token", f"token of {FIRST}"),)
     book << Continue(Phase.RESPONSE_HEADERS, marks) << Release(Outcome.COMPLETE, 200, 0, None)
+
+
+@pytest.mark.parametrize("served", [FIRST, "10.0.0.9:8000", ""])
+def test_what_the_gateway_says_may_be_told_too(served: str) -> None:
+    decision = msgspec.structs.replace(
+        decision_for(FIRST), served_markers=(lambda said: ("x-said", said or "nothing"),)
+    )
+    book = Playbook() >> get(BodyMode.BUFFERED) << Route(ANY_REQUEST) >> Decided(decision)
+    book << routing(Phase.REQUEST_HEADERS, FIRST) >> response(served=served)
+    book << FollowServed(served) << Continue(Phase.RESPONSE_HEADERS, (("x-said", served or "nothing"),))
+    book.nothing()

@@ -11,16 +11,11 @@ import epp
 from epp.lab import envoy_config as module
 from epp.lab.envoy_config import (
     READY_MADE,
-    Config,
-    EnvoyConfigError,
     EnvoyOptions,
     PickerTls,
     SocketAddress,
-    cluster,
     envoy_config,
     envoy_folder,
-    http_filter,
-    http_manager,
     load_canonical,
     with_admin,
     with_body_limit,
@@ -32,6 +27,7 @@ from epp.lab.envoy_config import (
     with_pickers,
     without_probes,
 )
+from epp.lab.envoy_parts import Config, EnvoyConfigError, cluster, http_filter, http_manager
 
 EXT_PROC = "envoy.filters.http.ext_proc"
 
@@ -186,6 +182,14 @@ def test_a_variant_leaves_its_input_alone(name: str) -> None:
     before = copy.deepcopy(config)
     assert TRANSFORMS[name](config) != before
     assert config == before
+
+
+def test_only_the_pods_of_an_h2c_pool_are_spoken_to_in_http2() -> None:
+    config = envoy_config(EnvoyOptions(app_protocol="kubernetes.io/h2c"))
+    (options,) = cluster(config, "pool")["typed_extension_protocol_options"].values()
+    assert options["explicit_http_config"] == {"http2_protocol_options": {}}
+    options["explicit_http_config"] = {"http_protocol_options": {}}
+    assert config == load_canonical()
 
 
 def test_a_part_that_is_not_there_is_named() -> None:

@@ -54,6 +54,14 @@ def test_the_picker_reads_pool_pods_and_objectives_without_complaint(tmp_path: P
     assert {each.name: each.priority for each in state.objectives} == OBJECTIVES
 
 
+def test_servers_beside_the_pods_may_be_the_pool(tmp_path: Path) -> None:
+    write_pool(tmp_path, PODS, port=50051, app_protocol="kubernetes.io/h2c")
+    state = loaded(tmp_path)
+    assert state.pool is not None
+    assert (state.pool.target_ports, state.pool.app_protocol) == ((50051,), "kubernetes.io/h2c")
+    assert [each.destination for each in state.endpoints] == ["127.0.0.11:50051", "127.0.0.12:50051"]
+
+
 def test_a_pod_that_is_not_ready_is_no_endpoint(tmp_path: Path) -> None:
     write_pool(tmp_path, PODS)
     write_manifests(tmp_path / "pods.yaml", [pod_manifest(PODS[0]), pod_manifest(PODS[1], ready=False)])

@@ -107,6 +107,14 @@ def read_images(data: Data) -> RequestBody:
     return _body(fields, Prompt(PromptKind.TEXT, memoryview(fields.prompt)), None)
 
 
+def read_by_field(data: Data) -> RequestBody:
+    """A body whose path does not tell the API: chat with `messages`, completions with `prompt`, else responses."""
+    fields = read_object(_decode, data)
+    if memoryview(fields.messages):
+        return read_chat_completions(data)
+    return read_completions(data) if memoryview(fields.prompt) else read_responses(data)
+
+
 def _body(
     fields: _Fields, prompt: Prompt, max_tokens: int | None, model_field: ModelField = ModelField.REQUIRED
 ) -> RequestBody:

@@ -1,18 +1,25 @@
 """Which parser reads the body of which path.
 
 A path belongs to the route with the most segments that agree with its end, compared as whole segments (the reference
-compares letters, so that /v1/foocompletions counts as completions). A fallback parser takes what no route claims.
+compares letters, so that /v1/foocompletions counts as completions). A fallback parser takes what no route claims, and
+where a gRPC parser is configured, the bodies of all other gRPC methods pass unread too.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import get_args
 
 import msgspec
 
-from epp.core.protocol.apis import anthropic, openai, sglang_generate, vllm_generate
+from epp.core.domain.pool import AppProtocol
+from epp.core.protocol.apis import anthropic, openai, sglang_generate, vertex_ai, vllm_generate, vllm_grpc
 from epp.core.protocol.apis.json_fields import Data
 from epp.core.protocol.body import NO_BODY, RequestBody
+from epp.core.protocol.grpc_usage import VertexUsageReader, VllmEmbedUsageReader, VllmGenerateUsageReader
+from epp.core.protocol.usage import UsageReader
 
 BodyReader = Callable[[Data], RequestBody]
+ANY_PROTOCOL: tuple[AppProtocol, ...] = get_args(AppProtocol)
+H2C: tuple[AppProtocol, ...] = ("kubernetes.io/h2c",)
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -21,14 +28,23 @@ class Route(msgspec.Struct, frozen=True):
     tail: tuple[str, ...]
     read: BodyReader
     whole: bool = False
+    any_package: bool = False
+    """the first segment of `tail` is a gRPC service, which may be in any package"""
+    usage: Callable[[], UsageReader] | None = None
+    """reads the usage of a gRPC answer; those of HTTP are told by their content type"""
 
 
 class Parser(msgspec.Struct, frozen=True):
-    """A parser plugin: its routes, and whether it takes everything else."""
+    """A parser plugin: its routes, whether it takes everything else, and how the pods it is for must be spoken to."""
 
     name: str
     routes: tuple[Route, ...] = ()
     is_fallback: bool = False
+    app_protocols: tuple[AppProtocol, ...] = ANY_PROTOCOL
+
+
+def _vertex(method: str, read: BodyReader) -> Route:
+    return Route((vertex_ai.SERVICE, method), read, any_package=True, usage=VertexUsageReader)
 
 
 def read_nothing(_: Data) -> RequestBody:
@@ -61,6 +77,25 @@ PARSERS: Mapping[str, Parser] = {
         ),
         Parser("vllmhttp-parser", (Route(("inference", "v1", "generate"), vllm_generate.read_generate),)),
         Parser("sglanghttp-parser", (Route(("generate",), sglang_generate.read_generate, whole=True),)),
+        Parser(
+            "vllmgrpc-parser",
+            (
+                Route(
+                    (vllm_grpc.SERVICE, "Generate"), vllm_grpc.read_generate, whole=True, usage=VllmGenerateUsageReader
+                ),
+                Route((vllm_grpc.SERVICE, "Embed"), vllm_grpc.read_embed, whole=True, usage=VllmEmbedUsageReader),
+            ),
+            app_protocols=H2C,
+        ),
+        Parser(
+            "vertexai-parser",
+            (
+                _vertex("ChatCompletions", vertex_ai.read_chat_completions),
+                _vertex("RawPredict", vertex_ai.read_raw_predict),
+                _vertex("StreamRawPredict", vertex_ai.read_raw_predict),
+            ),
+            app_protocols=H2C,
+        ),
         Parser("passthrough-parser", is_fallback=True),
     )
 }
@@ -73,9 +108,17 @@ class ParserTable:
 
     def __init__(self, names: Iterable[str] = DEFAULT_PARSERS) -> None:
         self.names = tuple(names)
-        routes = [route for name in self.names for route in PARSERS[name].routes]
-        self._routes = sorted(routes, key=lambda route: len(route.tail), reverse=True)
+        self._by_tail: dict[tuple[str, ...], Route] = {}
+        for name in self.names:
+            for route in PARSERS[name].routes:
+                self._by_tail.setdefault(route.tail, route)
+        self._lengths = sorted({len(tail) for tail in self._by_tail}, reverse=True)
         self._has_fallback = any(PARSERS[name].is_fallback for name in self.names)
+        self._knows_grpc = any(PARSERS[name].app_protocols == H2C for name in self.names)
+
+    def unfit_for(self, app_protocol: AppProtocol) -> tuple[str, ...]:
+        """The parsers whose requests a pool of this `appProtocol` could not serve."""
+        return tuple(name for name in self.names if app_protocol not in PARSERS[name].app_protocols)
 
     def reads(self, path: str) -> bool:
         """Whether a route claims the path, so that a body is expected."""
@@ -86,11 +129,31 @@ class ParserTable:
         route = self._find(path)
         if route is not None:
             return route.read
-        return read_nothing if self._has_fallback else None
+        return read_nothing if self._has_fallback or (self._knows_grpc and _is_method(path)) else None
+
+    def grpc_usage(self, path: str) -> UsageReader | None:
+        """A new reader for the gRPC answer of a path; None where its messages are not known."""
+        route = self._find(path)
+        return route.usage() if route is not None and route.usage is not None else None
 
     def _find(self, path: str) -> Route | None:
-        segments = tuple(segment for segment in path.split("/") if segment)
-        for route in self._routes:
-            if segments == route.tail or (not route.whole and segments[-len(route.tail) :] == route.tail):
+        segments = _segments(path)
+        for length in self._lengths:
+            route = self._by_tail.get(segments[-length:])
+            if route is not None and not (route.whole and len(segments) > length):
                 return route
+        if self._knows_grpc and len(segments) > 1:
+            service, method = segments[-2:]
+            route = self._by_tail.get((service.rpartition(".")[2], method))
+            return route if route is not None and route.any_package else None
         return None
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple([segment for segment in path.split("/") if segment])
+
+
+def _is_method(path: str) -> bool:
+    """Whether it is `/package.Service/Method`."""
+    segments = _segments(path)
+    return len(segments) == 2 and "." in segments[0]

@@ -11,7 +11,7 @@ import msgspec
 
 from epp.core.config.structure import Section
 from epp.core.scheduling.cycle import Cycle, ProfileResult
-from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
+from epp.core.scheduling.producers.approx_prefix_cache import prefix_match
 
 _Tokens = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -35,9 +35,9 @@ class PrefixBasedPdDecider:
 
     def wants_stage(self, cycle: Cycle, decode: ProfileResult) -> bool:
         """See the module."""
-        prompt_tokens = cycle.request.prompt.token_count
+        prompt_tokens = cycle.request.token_count
         if not self._least_new or prompt_tokens < self._least:
             return False
-        match: PrefixMatch = cycle.products[self._producer]
+        match = prefix_match(cycle, self._producer)
         cached_tokens = match.by_slot.get(decode.slot, 0) * match.block_tokens
         return prompt_tokens - cached_tokens >= self._least_new

@@ -13,7 +13,7 @@ import msgspec
 
 from epp.core.config.structure import Section
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
+from epp.core.scheduling.producers.approx_prefix_cache import prefix_match
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
@@ -45,7 +45,7 @@ class PrefixCacheAffinityFilter:
 
     def filter(self, cycle: Cycle, candidates: Candidates) -> Candidates:
         """See the module."""
-        match: PrefixMatch = cycle.products[self._producer]
+        match = prefix_match(cycle, self._producer)
         if not match.total_blocks:
             return candidates
         sticky = match.matched_blocks(candidates.slots) / match.total_blocks >= self._threshold

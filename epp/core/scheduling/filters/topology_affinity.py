@@ -33,8 +33,8 @@ class TopologyAffinityFilter:
     def filter(self, cycle: Cycle, candidates: Candidates) -> Candidates:
         """See the module."""
         peer = peer_position(cycle)
-        if peer is None:
+        topology: Topology | None = cycle.products.get(self._producer)
+        if peer is None or topology is None:
             return candidates
-        topology: Topology = cycle.products[self._producer]
         near: Mask = np.asarray(topology.shared_with(peer, candidates)[:, : self._levels].any(axis=1))
         return candidates.keep(near) if near.any() else candidates

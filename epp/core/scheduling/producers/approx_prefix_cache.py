@@ -67,6 +67,16 @@ class PrefixMatch:
         return np.array([blocks(slot, 0) for slot in slots.tolist()], dtype=np.float64)
 
 
+NO_MATCH = PrefixMatch([], DEFAULT_BLOCK_TOKENS, {})
+"""what consumers see when the producer has failed: nobody is known to have anything of the prompt"""
+
+
+def prefix_match(cycle: Cycle, producer: str) -> PrefixMatch:
+    """The product of the producer of that name."""
+    match: PrefixMatch = cycle.products.get(producer, NO_MATCH)
+    return match
+
+
 class ApproxPrefixCacheProducer:
     """Produces a PrefixMatch and learns where each prompt went."""
 

@@ -15,7 +15,7 @@ import numpy as np
 from epp.core.config.parameters import Text
 from epp.core.config.structure import Section
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
+from epp.core.scheduling.producers.approx_prefix_cache import prefix_match
 
 KV_CACHE_SOURCE = "x-kv-cache-source-host-port"
 
@@ -44,7 +44,7 @@ class P2pSourceProducer:
 
     def request_headers(self, cycle: Cycle) -> tuple[tuple[str, str], ...]:
         """See the module."""
-        match: PrefixMatch = cycle.products[self._matches]
+        match = prefix_match(cycle, self._matches)
         result = cycle.results.get(self._prefill) or cycle.results.get(cycle.primary)
         if not match.by_slot or result is None:
             return ()

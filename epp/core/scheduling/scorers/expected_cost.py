@@ -28,7 +28,7 @@ import numpy as np
 from epp.core.config.structure import Section
 from epp.core.domain.decision import Reservation
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
+from epp.core.scheduling.producers.approx_prefix_cache import prefix_match
 from epp.core.scheduling.scorers.normalize import lower_is_better
 from epp.core.state.columns import FloatColumn
 
@@ -114,7 +114,7 @@ class ExpectedCostScorer:
 
     def _own_s(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """Prefill seconds of the uncached part; the last token is always computed."""
-        match: PrefixMatch = cycle.products[self._producer]
+        match = prefix_match(cycle, self._producer)
         tokens = cycle.request.token_count
         cached = np.minimum(match.matched_blocks(candidates.slots) * match.block_tokens, max(0, tokens - 1))
         parameters = self._parameters

@@ -16,7 +16,7 @@ import numpy as np
 from epp.core.config.structure import Section
 from epp.core.domain.decision import Reservation
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
+from epp.core.scheduling.producers.approx_prefix_cache import prefix_match
 from epp.core.state.columns import FloatColumn
 
 WARM = 0.5
@@ -48,7 +48,7 @@ class NoHitLruScorer:
 
     def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """See the module."""
-        match: PrefixMatch = cycle.products[self._producer]
+        match = prefix_match(cycle, self._producer)
         count = len(candidates)
         is_cold = not match.matched_blocks(candidates.slots).any()
         if not is_cold:

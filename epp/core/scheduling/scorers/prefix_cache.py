@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, PrefixMatch
+from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, prefix_match
 from epp.core.state.columns import FloatColumn
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -46,7 +46,7 @@ class PrefixCacheScorer:
 
     def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """See the module."""
-        match: PrefixMatch = cycle.products[self._producer]
+        match = prefix_match(cycle, self._producer)
         if not match.total_blocks:
             return np.zeros(len(candidates))
         blocks = match.matched_blocks(candidates.slots)

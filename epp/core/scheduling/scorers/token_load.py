@@ -13,7 +13,7 @@ import numpy as np
 
 from epp.core.config.structure import Section
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
+from epp.core.scheduling.producers.approx_prefix_cache import prefix_match
 from epp.core.state.columns import FloatColumn
 
 
@@ -35,7 +35,7 @@ class TokenLoadScorer:
 
     def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """See the module."""
-        match: PrefixMatch = cycle.products[self._producer]
+        match = prefix_match(cycle, self._producer)
         cached = match.matched_blocks(candidates.slots) * match.block_tokens
         uncached = np.maximum(cycle.request.token_count - cached, 0.0)
         load = cycle.ledger.tokens[candidates.slots] + uncached

@@ -32,8 +32,8 @@ class TopologyAffinityScorer:
     def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """See the module."""
         peer = peer_position(cycle)
-        if peer is None:
+        topology: Topology | None = cycle.products.get(self._producer)
+        if peer is None or topology is None:
             return np.zeros(len(candidates))
-        topology: Topology = cycle.products[self._producer]
         scores: FloatColumn = (topology.shared_with(peer, candidates) * LEVEL_SCORES).max(axis=1)
         return scores

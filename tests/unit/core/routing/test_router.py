@@ -18,6 +18,8 @@ from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import Scorer
 from epp.core.scheduling.profile import Profile, WeightedScorer
 from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
+from epp.core.scheduling.request_control import RequestControl
+from epp.core.scheduling.request_headers.agent_identity import AgentIdentity, AgentIdentityParameters
 from epp.core.scheduling.scheduler import Policy, Scheduler
 from epp.core.scheduling.scorers.active_request import ActiveRequestParameters, ActiveRequestScorer
 from epp.core.scheduling.scorers.lora_affinity import LoraAffinityScorer
@@ -59,7 +61,9 @@ class Pool:
             (WeightedScorer("scorer", scorer or ActiveRequestScorer(ActiveRequestParameters()), 1.0),),
             BestFirst(),
         )
-        scheduler = Scheduler(Policy((profile,), SingleProfileHandler()), self.ledger, Random(1), lambda: self.now)
+        control = RequestControl(request_header_processors=(AgentIdentity(AgentIdentityParameters()),))
+        policy_of_plugins = Policy((profile,), SingleProfileHandler(), control=control)
+        scheduler = Scheduler(policy_of_plugins, self.ledger, Random(1), lambda: self.now)
         self.router = Router(self.roster, scheduler, policy or RoutingPolicy(), lambda: self.now, Random(1))
         self.members(*range(count))
 
@@ -258,3 +262,8 @@ def test_whether_a_body_has_to_be_kept_is_known_beforehand() -> None:
     assert pool.router.may_rewrite(
         InferenceRequest("r", model="other", headers={"x-gateway-model-name-rewrite": "food"})
     )
+
+
+def test_what_plugins_take_from_headers_is_in_the_decided_request() -> None:
+    assert Pool(1).decide(headers={"session-id": "s"}).request.fairness_id == "s"
+    assert Pool(1).decide().request.fairness_id == "default-flow"

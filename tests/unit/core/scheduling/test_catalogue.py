@@ -2,10 +2,23 @@ import pytest
 
 from epp.core.config.catalogue import PluginKind
 from epp.core.config.settings import PluginSettings
-from epp.core.scheduling.catalogue import BUILT_INS, CATALOGUE, BuiltIn
+from epp.core.scheduling.built_in import BuiltIn
+from epp.core.scheduling.catalogue import BUILT_INS, CATALOGUE
 from epp.core.scheduling.deciders.always_disagg import AlwaysDecider
 from epp.core.scheduling.pickers.parameters import PickerParameters
-from epp.core.scheduling.plugins import Decider, Filter, Picker, Producer, ProfileHandler, Scorer
+from epp.core.scheduling.plugins import (
+    Admitter,
+    Decider,
+    Filter,
+    Picker,
+    Producer,
+    ProfileHandler,
+    Reporter,
+    RequestHeaderProcessor,
+    ResponseHeaderProcessor,
+    Scorer,
+    Screener,
+)
 from epp.core.scheduling.session_token import NO_KEY
 from tests.support.plugin_examples import example_of
 
@@ -20,6 +33,11 @@ def is_of(kind: PluginKind, plugin: object) -> bool:
         PluginKind.PRODUCER: isinstance(plugin, Producer),
         PluginKind.PROFILE_HANDLER: isinstance(plugin, ProfileHandler),
         PluginKind.DECIDER: isinstance(plugin, Decider),
+        PluginKind.REQUEST_HEADER_PROCESSOR: isinstance(plugin, RequestHeaderProcessor),
+        PluginKind.SCREENER: isinstance(plugin, Screener),
+        PluginKind.ADMITTER: isinstance(plugin, Admitter),
+        PluginKind.RESPONSE_HEADER_PROCESSOR: isinstance(plugin, ResponseHeaderProcessor),
+        PluginKind.REPORTER: isinstance(plugin, Reporter),
     }[kind]
 
 

@@ -10,7 +10,8 @@ from epp.core.scheduling.pickers.max_score import MaxScorePicker
 from epp.core.scheduling.pickers.parameters import PickerParameters
 from epp.core.scheduling.profile import NamedFilter, Profile, WeightedScorer
 from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
-from epp.core.scheduling.scheduler import NamedProducer, Policy, Scheduler
+from epp.core.scheduling.request_control import NamedProducer
+from epp.core.scheduling.scheduler import Policy, Scheduler
 from epp.core.scheduling.scorers.queue import QueueScorer
 from tests.support.small_pool import SmallPool, text_request
 
@@ -108,4 +109,4 @@ def test_a_refusal_reserves_nothing() -> None:
 def test_policy_knows_its_learners() -> None:
     memory = Memory()
     policy = Policy((), SingleProfileHandler(), (NamedProducer("constant", Constant()), NamedProducer("m", memory)))
-    assert policy.learners == (memory,)
+    assert policy.learners == (("m", memory),)

@@ -5,7 +5,8 @@ import pytest
 from epp.core.domain.decision import Decision, Reservation, Stage
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
-from epp.core.scheduling.scheduler import NamedProducer, Policy, Scheduler
+from epp.core.scheduling.request_control import NamedProducer
+from epp.core.scheduling.scheduler import Policy, Scheduler
 from tests.support.small_pool import text_request
 from tests.support.staged_pool import ALWAYS_EPD, ALWAYS_PD, StagedPool, disagg
 

@@ -1,10 +1,12 @@
 """Commands become ext_proc messages."""
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from epp._pb.core_pb2 import HeaderValueOption
 from epp._pb.ext_proc_pb2 import HeaderMutation, ProcessingResponse
 from epp._pb.processing_mode_pb2 import ProcessingMode
+from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.errors import ResourceExhausted
 from epp.core.protocol.commands import Continue, ExtendTimeout, Mutation, OverrideMode, Phase, SendBody, SendRouting
 from epp.core.protocol.events import BodyMode
@@ -130,6 +132,14 @@ def test_a_refusal_is_an_immediate_response() -> None:
     assert not immediate.HasField("grpc_status")
 
 
+def test_a_refusal_of_a_grpc_request_names_the_grpc_status() -> None:
+    error = to_http(ResourceExhausted("full", retry_after_s=1), "r-1", is_grpc=True)
+    immediate = parsed(codec.encode_refusal(error)).immediate_response
+    assert immediate.status.code == 429
+    assert immediate.grpc_status.status == 8
+    assert immediate.body == error.body
+
+
 def test_any_status_travels_even_if_our_enum_has_no_name_for_it() -> None:
     message = parsed(codec.encode_refusal(HttpError(418, (), b"")))
     assert message.immediate_response.status.code == 418
@@ -154,3 +164,15 @@ def test_a_header_of_the_response_may_be_removed() -> None:
     ):
         mutation = message.response_headers.response.header_mutation
         assert list(mutation.remove_headers) == ["content-length"]
+
+
+def test_numbers_for_the_gateway_are_dynamic_metadata() -> None:
+    told = (MetadataNumber("envoy.lb", "cost", 8), MetadataNumber("billing", "tokens", -3))
+    for message, kind in (
+        (codec.encode_continue(Continue(Phase.RESPONSE_BODY, metadata=told)), "response_body"),
+        (codec.encode_continue(Continue(Phase.RESPONSE_TRAILERS, metadata=told)), "response_trailers"),
+        (codec.encode_body(SendBody(Phase.RESPONSE_BODY, b"x", True, told)), "response_body"),
+    ):
+        found = parsed(message)
+        assert found.WhichOneof("response") == kind
+        assert MessageToDict(found.dynamic_metadata) == {"envoy.lb": {"cost": 8.0}, "billing": {"tokens": -3.0}}

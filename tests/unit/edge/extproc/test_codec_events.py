@@ -88,6 +88,10 @@ def test_request_headers() -> None:
         (ProcessingRequest(response_body=HttpBody(body=b"\xff")), ResponseBodyChunk(b"\xff", False)),
         (ProcessingRequest(response_body=HttpBody(body=b"x", end_of_stream=True)), ResponseBodyChunk(b"x", True)),
         (ProcessingRequest(response_trailers=HttpTrailers()), ResponseTrailers()),
+        (
+            ProcessingRequest(response_trailers=HttpTrailers(trailers=header_map(("grpc-status", b"14")))),
+            ResponseTrailers({"grpc-status": "14"}),
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -10,7 +10,7 @@ from epp.core.domain.decision import Decision, Reservation
 from epp.core.domain.request import NO_PROMPT, InferenceRequest
 from epp.core.protocol.events import BodyMode
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.scheduler import NamedProducer
+from epp.core.scheduling.request_control import NamedProducer
 from epp.core.state.columns import FloatColumn
 from epp.edge.extproc.codec import MalformedMessage
 from tests.support.eventually import eventually

@@ -99,3 +99,31 @@ def test_retry_after() -> None:
 def test_a_message_may_hold_anything() -> None:
     text = 'quote " backslash \\ line\n caf\xe9 日本'
     assert text in error_in(to_http(BadRequest(text), "r").body).message
+
+
+@pytest.mark.parametrize(
+    ("code", "grpc_status"),
+    [
+        ("BadRequest", 3),
+        ("Unauthorized", 16),
+        ("Forbidden", 7),
+        ("NotFound", 5),
+        ("PreconditionFailed", 9),
+        ("PayloadTooLarge", 8),
+        ("ResourceExhausted", 8),
+        ("Internal", 13),
+        ("ServiceUnavailable", 14),
+    ],
+)
+def test_what_a_grpc_client_gets(code: str, grpc_status: int) -> None:
+    refusal = Refusal("no", hint="try this", reason=DroppedReason.SATURATED, retry_after_s=2)
+    refusal.code = code
+    answer = to_http(refusal, "r-1", is_grpc=True)
+    assert (answer.status, answer.grpc_status) == (TABLE[code].status, grpc_status)
+    assert answer.body.decode() == f"inference error: {code} - no (try this; request r-1)"
+    assert dict(answer.headers) == {
+        "x-request-id": "r-1",
+        "x-llm-d-request-dropped-reason": "rejected-saturated",
+        "retry-after": "2",
+        "grpc-retry-pushback-ms": "2000",
+    }

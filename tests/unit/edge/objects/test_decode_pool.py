@@ -69,7 +69,12 @@ def test_reads_a_pool() -> None:
 def test_has_the_defaults_of_the_crd() -> None:
     short = POOL[: POOL.index("  endpointPickerRef")].replace("  appProtocol: kubernetes.io/h2c\n", "")
     found = pool(short.replace("  namespace: inference\n", ""))
-    assert (found.namespace, found.app_protocol, found.failure_mode) == ("default", "http", "FailClose")
+    assert (found.namespace, found.app_protocol, found.failure_mode) == ("default", None, "FailClose")
+
+
+@pytest.mark.parametrize("said", ["http", "kubernetes.io/h2c"])
+def test_takes_both_protocols(said: str) -> None:
+    assert pool(POOL.replace("kubernetes.io/h2c", said)).app_protocol == said
 
 
 def test_reads_the_alpha_version() -> None:

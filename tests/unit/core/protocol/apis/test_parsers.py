@@ -3,9 +3,10 @@
 import pytest
 
 from epp.core.config.catalogue import PluginKind
-from epp.core.protocol.apis import anthropic, openai, sglang_generate, vllm_generate
+from epp.core.protocol.apis import anthropic, openai, sglang_generate, vertex_ai, vllm_generate, vllm_grpc
 from epp.core.protocol.apis.parsers import DEFAULT_PARSERS, PARSERS, BodyReader, ParserTable, read_nothing
 from epp.core.protocol.body import NO_BODY
+from epp.core.protocol.grpc_usage import VertexUsageReader, VllmEmbedUsageReader, VllmGenerateUsageReader
 from epp.core.scheduling.catalogue import CATALOGUE
 
 EVERYTHING = ParserTable(PARSERS)
@@ -30,6 +31,16 @@ EVERYTHING = ParserTable(PARSERS)
         ("/v1/messages/count_tokens", anthropic.read_count_tokens),
         ("/inference/v1/generate", vllm_generate.read_generate),
         ("/generate", sglang_generate.read_generate),
+        ("/vllm.grpc.engine.VllmEngine/Generate", vllm_grpc.read_generate),
+        ("/vllm.grpc.engine.VllmEngine/Embed", vllm_grpc.read_embed),
+        ("/google.cloud.aiplatform.v1beta1.PredictionService/ChatCompletions", vertex_ai.read_chat_completions),
+        ("/google.cloud.aiplatform.v1.PredictionService/RawPredict", vertex_ai.read_raw_predict),
+        ("/PredictionService/StreamRawPredict", vertex_ai.read_raw_predict),
+        ("/vllm.grpc.engine.VllmEngine/HealthCheck", read_nothing),
+        ("/other.VllmEngine/Generate", read_nothing),
+        ("/v1/vllm.grpc.engine.VllmEngine/Generate", read_nothing),
+        ("/a.OtherPredictionService/RawPredict", read_nothing),
+        ("/google.cloud.aiplatform.v1.PredictionService/Predict", read_nothing),
         ("/v1/generate", read_nothing),
         ("/v1/mycompletions", read_nothing),
         ("/v1/chatcompletions", read_nothing),
@@ -50,6 +61,29 @@ def test_without_a_fallback_other_paths_have_no_reader() -> None:
     assert table.reader("/v1/completions") is openai.read_completions
     assert table.reader("/v1/messages") is None
     assert table.reader("/tokenize") is None
+
+
+def test_with_a_grpc_parser_other_methods_pass_unread() -> None:
+    table = ParserTable(["vllmgrpc-parser"])
+    assert table.reader("/vllm.grpc.engine.VllmEngine/GetModelInfo") is read_nothing
+    assert table.reader("/grpc.health.v1.Health/Check") is read_nothing
+    assert not table.reads("/grpc.health.v1.Health/Check")
+    assert table.reader("/v1/completions") is None
+    assert ParserTable(["openai-parser"]).reader("/grpc.health.v1.Health/Check") is None
+
+
+def test_who_reads_the_usage_of_a_grpc_answer() -> None:
+    assert isinstance(EVERYTHING.grpc_usage("/vllm.grpc.engine.VllmEngine/Generate"), VllmGenerateUsageReader)
+    assert isinstance(EVERYTHING.grpc_usage("/vllm.grpc.engine.VllmEngine/Embed"), VllmEmbedUsageReader)
+    assert isinstance(EVERYTHING.grpc_usage("/x.PredictionService/RawPredict"), VertexUsageReader)
+    assert EVERYTHING.grpc_usage("/vllm.grpc.engine.VllmEngine/GetModelInfo") is None
+    assert EVERYTHING.grpc_usage("/v1/completions") is None
+
+
+def test_which_parsers_fit_which_pool() -> None:
+    assert ParserTable().unfit_for("http") == ParserTable().unfit_for("kubernetes.io/h2c") == ()
+    assert EVERYTHING.unfit_for("kubernetes.io/h2c") == ()
+    assert EVERYTHING.unfit_for("http") == ("vllmgrpc-parser", "vertexai-parser")
 
 
 def test_a_body_that_passes_unread_says_nothing() -> None:

@@ -1,0 +1,1 @@
+"""Admitters: may refuse a request that could be scheduled. One file each."""

@@ -1,0 +1,1 @@
+"""Reporters: tell the gateway something of a finished request. One file each."""

@@ -1,0 +1,1 @@
+"""Request header processors: complete a request from its headers. One file each."""

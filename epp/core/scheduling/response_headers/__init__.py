@@ -1,0 +1,1 @@
+"""Response header processors: put a header on the response. One file each."""
