@@ -101,21 +101,23 @@ async def test_requests_beyond_the_limit_wait_and_go_where_the_decision_says(tmp
 
 async def test_five_hundred_at_once_with_three_priorities_and_four_tenants(tmp_path: Path) -> None:
     async with stack_of(tmp_path, pods=4, each=2, speed=50.0) as stack:
-        blockers = await occupied(stack, 8, for_s=6.0)
+        blockers = await occupied(stack, 8, for_s=60.0)
         await no_more_delays(stack)
         shares = [tenant for tenant, share in zip(TENANTS, (35, 5, 5, 5), strict=True) for _ in range(share)]
         asked = [
             asking(stack, f"{n}", priority=PRIORITIES[n % 3], tenant=shares[n // 3 % 50], tokens=1) for n in range(500)
         ]
         await until_waiting(stack, 500)
-        replies = await asyncio.gather(*asked, *blockers)
-        assert Counter(reply.status for reply in replies) == {200: 508}, "none lost"
+        for blocker in blockers:
+            blocker.cancel()
+        replies = await asyncio.gather(*asked)
+        assert Counter(reply.status for reply in replies) == {200: 500}, "none lost"
 
-        waited = {reply.request_id for reply in replies[:500]}
+        waited = {reply.request_id for reply in replies}
         order = [one for one in reversed(await stack.pages.decisions()) if one.request_id in waited]
         assert len(order) == 500
         assert [one.priority for one in order] == sorted((one.priority for one in order), reverse=True)
-        tenant_of = {reply.request_id: shares[n // 3 % 50] for n, reply in enumerate(replies[:500])}
+        tenant_of = {reply.request_id: shares[n // 3 % 50] for n, reply in enumerate(replies)}
         for priority in PRIORITIES:
             band = [tenant_of[one.request_id] for one in order if one.priority == priority]
             fair = 4 * min(Counter(band).values())
@@ -125,38 +127,42 @@ async def test_five_hundred_at_once_with_three_priorities_and_four_tenants(tmp_p
 
 async def test_a_client_that_leaves_is_never_dispatched(tmp_path: Path) -> None:
     async with stack_of(tmp_path) as stack:
-        blockers = await occupied(stack, 1, for_s=1.0)
+        [blocker] = await occupied(stack, 1, for_s=60.0)
         await no_more_delays(stack)
         leaving = asking(stack, "leaving")
         await until_waiting(stack, 1)
         leaving.cancel()
         await until_waiting(stack, 0)
-        assert [reply.status for reply in await asyncio.gather(*blockers)] == [200]
+        blocker.cancel()
         await stack.until_idle()
         assert len(await stack.pages.decisions()) == 1, "the blocker alone"
 
 
 async def test_a_request_says_how_long_it_is_ready_to_wait(tmp_path: Path) -> None:
     async with stack_of(tmp_path) as stack:
-        blockers = await occupied(stack, 1, for_s=1.0)
+        blockers = await occupied(stack, 1, for_s=60.0)
         reply = await stack.complete("x", model=BASE_MODEL, headers={"x-llm-d-request-ttl-ms": "50"})
         assert reply.status == 429
         assert reply.headers["x-llm-d-request-dropped-reason"] == "rejected-ttl-expired"
         assert reply.headers["retry-after"] == "1"
-        assert re.search(r"request timed out in queue: waited 0\.0[5-9]\d s", reply.error["message"])
-        await asyncio.gather(*blockers)
+        waited = re.search(r"request timed out in queue: waited (\d+\.\d+) s", reply.error["message"])
+        assert waited is not None
+        assert float(waited[1]) >= 0.05
+        blockers[0].cancel()
 
 
 async def test_a_full_queue_refuses(tmp_path: Path) -> None:
     async with stack_of(tmp_path, more="  maxRequests: 1\n") as stack:
-        blockers = await occupied(stack, 1, for_s=1.0)
+        [blocker] = await occupied(stack, 1, for_s=60.0)
+        await no_more_delays(stack)
         waiting = asking(stack, "waits")
         await until_waiting(stack, 1)
         refused = await asking(stack, "too many")
         assert refused.status == 429
         assert refused.headers["x-llm-d-request-dropped-reason"] == "rejected-saturated"
         assert "maxRequests of 1" in refused.error["message"]
-        assert {reply.status for reply in await asyncio.gather(*blockers, waiting)} == {200}
+        blocker.cancel()
+        assert (await waiting).status == 200
 
 
 @pytest.mark.parametrize("mode", ["buffered", "full-duplex"])
@@ -176,7 +182,7 @@ async def test_requests_wait_while_the_pool_has_no_pod(tmp_path: Path, mode: Mod
 
 async def test_a_sheddable_request_is_broken_off_for_one_that_matters_more(tmp_path: Path) -> None:
     async with stack_of(tmp_path, more="  enableEviction: true\n") as stack:
-        [cheap] = await occupied(stack, 1, for_s=5.0, priority=-5)
+        [cheap] = await occupied(stack, 1, for_s=60.0, priority=-5)
         await no_more_delays(stack)
         dear = await asking(stack, "urgent", priority=5)
         evicted = await cheap
