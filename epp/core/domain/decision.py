@@ -109,7 +109,7 @@ class Decision(msgspec.Struct, frozen=True):
     """None where the policy does not split requests"""
     reporters: "tuple[Callable[[TokenUsage], MetadataNumber | None], ...]" = ()
     """what plugins tell the gateway of the answer's token usage"""
-    served_markers: tuple[Callable[[str], tuple[str, str]], ...] = ()
+    served_markers: tuple[Callable[[str], tuple[str, str] | None], ...] = ()
     """the same, from the destination that the gateway says served it; empty where it does not say"""
 
     @property

@@ -203,7 +203,8 @@ class Conversation:
         decision = self._decision
         if decision is None or not (decision.response_markers or decision.served_markers):
             return ()
-        of_gateway = tuple(marker(served) for marker in decision.served_markers)
+        said = (marker(served) for marker in decision.served_markers)
+        of_gateway = tuple(header for header in said if header is not None)
         if not served or served == decision.destination:
             return (*decision.response_headers(decision.endpoint), *of_gateway)
         for endpoint in decision.endpoints:

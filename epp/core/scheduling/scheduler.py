@@ -1,9 +1,9 @@
 """The scheduler: candidates in, decision out. It picks and reserves in one step, with nothing awaited between."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
@@ -31,6 +31,8 @@ from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
 
 Marker = Callable[[Endpoint], tuple[str, str] | None]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class MadePlugin(msgspec.Struct, frozen=True):
@@ -70,8 +72,8 @@ class Policy(msgspec.Struct, frozen=True):
         return tuple({id(plugin): plugin for plugin in everyone}.values())
 
 
-def _about(endpoint: Endpoint, marker: ResponseMarker) -> Marker:
-    return lambda _served: marker.response_header(endpoint)
+def _about(endpoint: Endpoint, marker: Marker) -> Marker:
+    return lambda _served: marker(endpoint)
 
 
 class Scheduler:
@@ -101,15 +103,33 @@ class Scheduler:
         self._observers = tuple(plugin for plugin in plugins if isinstance(plugin, PickObserver))
         self._memories = tuple(plugin for plugin in plugins if isinstance(plugin, SlotMemory))
         self._request_markers = tuple(plugin for plugin in plugins if isinstance(plugin, RequestMarker))
+        self._mark_answers(policy)
+
+    def _mark_answers(self, policy: Policy) -> None:
+        plugins, guarded = policy.plugins, self._guarded
         markers = [plugin for plugin in plugins if isinstance(plugin, ResponseMarker)]
+        stamping = [plugin for plugin in plugins if isinstance(plugin, ResponseStamps)]
         bound = [marker for marker in markers if isinstance(marker, ProfileMarker) and marker.profile_name]
         self._markers: tuple[Marker, ...] = (
-            *(marker.response_header for marker in markers if marker not in bound),
-            *(stamp for plugin in plugins if isinstance(plugin, ResponseStamps) for stamp in plugin.stamps),
+            *(guarded(marker, marker.response_header) for marker in markers if marker not in bound),
+            *(guarded(plugin, stamp) for plugin in stamping for stamp in plugin.stamps),
         )
-        self._bound_markers = tuple(bound)
-        self._reporters = tuple(reporter.report for reporter in policy.control.reporters)
-        self._served_markers = tuple(plugin.served_header for plugin in policy.control.response_header_processors)
+        self._bound_markers = tuple((marker.profile_name, guarded(marker, marker.response_header)) for marker in bound)
+        self._reporters = tuple(guarded(reporter, reporter.report) for reporter in policy.control.reporters)
+        processors = policy.control.response_header_processors
+        self._served_markers = tuple(guarded(plugin, plugin.served_header) for plugin in processors)
+
+    def _guarded(self, plugin: object, call: Callable[P, R]) -> Callable[P, R | None]:
+        """`call`, a plugin's part in an answer: if it fails, the answer goes on without that part."""
+
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
+            try:
+                return call(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001  the model server has done its work by now
+                self._note_fault(f"{type(plugin).__name__} failed at an answer", "", error)
+                return None
+
+        return guarded
 
     def completed(self, request: InferenceRequest) -> InferenceRequest:
         """The request with what plugins take from its headers; called before anything is decided."""
@@ -133,8 +153,9 @@ class Scheduler:
             raise RuntimeError(f"the profile {conclusion.primary!r} is to answer and has no result")
         endpoints = (primary.endpoint,) if conclusion.destination else primary.endpoints
         reservation = self._ledger.reserve(primary.slot, request.token_count)
-        further = self._reserve_stages(cycle, conclusion) if conclusion.stages else ()
+        further: list[StagePick] = []
         try:
+            self._reserve_stages(cycle, conclusion, further)
             self._tell_picks(cycle, conclusion, reservation, further)
             headers = conclusion.request_headers
             for marker in self._request_markers:
@@ -159,7 +180,7 @@ class Scheduler:
             response_markers=self._response_markers(conclusion, further) if self._bound_markers else self._markers,
             served_markers=self._served_markers,
             reporters=self._reporters,
-            further=further,
+            further=tuple(further),
             request_headers=headers,
             disaggregation=conclusion.disaggregation,
         )
@@ -175,19 +196,17 @@ class Scheduler:
                 results[name] = None
         return handler.conclude(cycle, results)
 
-    def _reserve_stages(self, cycle: Cycle, conclusion: Conclusion) -> tuple[StagePick, ...]:
-        """Books the first endpoint of every further stage; only prefill computes the prompt."""
-        picks = []
+    def _reserve_stages(self, cycle: Cycle, conclusion: Conclusion, picks: list[StagePick]) -> None:
+        """Books the first endpoint of every further stage into `picks`; only prefill computes the prompt."""
         for further in conclusion.stages:
             result = cycle.results[further.profile]
             if result is not None:
                 tokens = cycle.request.token_count if further.stage is Stage.PREFILL else 0
                 reservation = self._ledger.reserve(result.slot, tokens, is_further=True)
                 picks.append(StagePick(further.stage, result.endpoints, reservation, result.card))
-        return tuple(picks)
 
     def _tell_picks(
-        self, cycle: Cycle, conclusion: Conclusion, reservation: Reservation, further: tuple[StagePick, ...]
+        self, cycle: Cycle, conclusion: Conclusion, reservation: Reservation, further: Sequence[StagePick]
     ) -> None:
         cycle.primary = conclusion.primary
         for pick in further:
@@ -198,19 +217,22 @@ class Scheduler:
         for observer in self._observers:
             observer.picked(cycle, reservation)
 
-    def _response_markers(self, conclusion: Conclusion, further: tuple[StagePick, ...]) -> tuple[Marker, ...]:
+    def _response_markers(self, conclusion: Conclusion, further: Sequence[StagePick]) -> tuple[Marker, ...]:
         """With those whose profile ran; a marker of a further stage is asked for that stage's endpoint."""
         picks = {pick.card.profile: pick.endpoints[0] for pick in further}
         markers: list[Marker] = list(self._markers)
-        for bound in self._bound_markers:
-            endpoint = picks.get(bound.profile_name)
+        for profile, marker in self._bound_markers:
+            endpoint = picks.get(profile)
             if endpoint is not None:
-                markers.append(_about(endpoint, bound))
-            elif bound.profile_name == conclusion.primary:
-                markers.append(bound.response_header)
+                markers.append(_about(endpoint, marker))
+            elif profile == conclusion.primary:
+                markers.append(marker)
         return tuple(markers)
 
     def forget_slot(self, slot: int) -> None:
         """The slot has a new owner."""
         for memory in self._memories:
-            memory.forget_slot(slot)
+            try:
+                memory.forget_slot(slot)
+            except Exception as error:  # noqa: BLE001  the change of objects that it is part of must not stop halfway
+                self._note_fault(f"{type(memory).__name__} failed to forget an endpoint", "", error)

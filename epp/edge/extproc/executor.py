@@ -254,7 +254,14 @@ class StreamExecutor:
         services.routing.dispatched(answer, self._break_off)
         self._receive(Decided(answer))
         if lessons:
-            asyncio.get_running_loop().call_soon(_learn, lessons)
+            asyncio.get_running_loop().call_soon(self._learn, lessons)
+
+    def _learn(self, lessons: tuple[Callable[[], None], ...]) -> None:
+        for lesson in lessons:
+            try:
+                lesson()
+            except Exception as error:  # noqa: BLE001  what it would have learned is lost, and nothing else
+                self._services.faults.fault("a plugin failed to learn", self._request_id, error)
 
     def _break_off(self, refusal: Refusal) -> None:
         """Ends a dispatched request (BreakOff)."""
@@ -341,8 +348,3 @@ class StreamExecutor:
         )
         self._account()
         self._stream.resume_reading()
-
-
-def _learn(lessons: tuple[Callable[[], None], ...]) -> None:
-    for lesson in lessons:
-        lesson()

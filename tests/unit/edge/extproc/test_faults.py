@@ -16,6 +16,7 @@ from epp.edge.extproc.codec import MalformedMessage
 from tests.support.eventually import eventually
 from tests.support.ext_proc_client import ExtProcClient, Refused
 from tests.support.ext_proc_stream import StreamOver
+from tests.support.faulty_plugins import FaultyProducer, PluginFault
 from tests.support.picker import Picker, RecordedMetrics, holding, running_picker, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -166,3 +167,18 @@ async def test_what_plugins_learn_from_does_not_keep_the_body_while_the_answer_l
         request.reset()
         await picker.at_rest()
         assert len(student.learned) == 1
+
+
+async def test_a_plugin_that_fails_to_learn_keeps_no_other_from_it() -> None:
+    broken, student = FaultyProducer(learns=True), Student()
+    picker = Picker(producers=(NamedProducer("broken", broken), NamedProducer("student", student)))
+    async with serving(picker), ExtProcClient(picker.port) as envoy:
+        request = envoy.request(BUFFERED)
+        await request.send(CURSED, headers={"x-request-id": "r-3"})
+        await eventually(lambda: student.learned)
+        [(event, request_id, error)] = picker.faults.faults
+        assert (event, request_id) == ("a plugin failed to learn", "r-3")
+        assert isinstance(error, PluginFault)
+        picker.faults.faults.clear()
+        request.reset()
+        await picker.at_rest()
