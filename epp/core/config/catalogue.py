@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+NOTHING: Mapping[str, str] = {}
+
 
 class PluginKind(Enum):
     """Where in the configuration a plugin may be referred to; the value is the word used in messages."""
@@ -113,9 +115,13 @@ class PluginType(msgspec.Struct, frozen=True):
 
 
 class Catalogue:
-    """The types that exist, by name and by deprecated name."""
+    """The types that exist, by name and by deprecated name.
 
-    def __init__(self, types: Iterable[PluginType]) -> None:
+    `not_built`: those of the reference that do not, and what to do about it.
+    """
+
+    def __init__(self, types: Iterable[PluginType], not_built: Mapping[str, str] = NOTHING) -> None:
+        self.not_built = not_built
         self.types: tuple[PluginType, ...] = tuple(types)
         names = [name for plugin in self.types for name in (plugin.name, *plugin.aliases)]
         twice = sorted({name for name in names if names.count(name) > 1})

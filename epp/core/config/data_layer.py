@@ -14,7 +14,7 @@ from epp.core.config.parameters import (
 from epp.core.config.plugins import Declared, PluginTable
 from epp.core.config.sections import DataLayerSection, DataSection, SourceEntry
 from epp.core.config.settings import MetricsSettings, parameters_as
-from epp.core.config.settings_types import METRICS_EXTRACTOR, METRICS_SOURCE
+from epp.core.config.settings_types import ENDPOINT_NOTIFICATIONS, METRICS_EXTRACTOR, METRICS_SOURCE
 from epp.core.config.structure import read_at, read_entries, value_at
 from epp.core.yaml import Path
 
@@ -57,8 +57,10 @@ def read_data_layer(table: PluginTable) -> DataLayer:
 
 def _pair(path: Path, entry: SourceEntry, table: PluginTable) -> Pair | None:
     source = table.refer((*path, "pluginRef"), entry.plugin_ref, PluginKind.DATA_SOURCE)
+    tells_endpoints = source is not None and source.type.name == ENDPOINT_NOTIFICATIONS
+    kinds = (PluginKind.EXTRACTOR, *((PluginKind.PRODUCER, PluginKind.SCORER) if tells_endpoints else ()))
     extractors = [
-        table.refer((*path, "extractors", index, "pluginRef"), extractor.plugin_ref, PluginKind.EXTRACTOR)
+        table.refer((*path, "extractors", index, "pluginRef"), extractor.plugin_ref, *kinds)
         for index, extractor in enumerate(entry.extractors)
     ]
     if source is None:

@@ -146,6 +146,7 @@ class TokenProducerParameters(Section, frozen=True):
     cache_bytes: Quantity = Quantity(16 << 20)
     """answers that are kept, all together; 0: none"""
     uds_tokenizer_config: Mapping[str, Any] = {}
+    backend: str = ""
 
     def __post_init__(self) -> None:
         if self.vllm is not None and self.local is not None:

@@ -126,8 +126,8 @@ class PluginTable:
             return
         plugin_type = self._catalogue.find(entry.type)
         if plugin_type is None:
-            suggestion = did_you_mean(entry.type, self._catalogue.names)
-            self.findings.mistake((*path, "type"), f"there is no plugin type {entry.type!r}", suggestion)
+            advice = self._catalogue.not_built.get(entry.type) or did_you_mean(entry.type, self._catalogue.names)
+            self.findings.mistake((*path, "type"), f"there is no plugin type {entry.type!r}", advice)
             self._unreadable.add(name)
             return
         parameters = self._parameters(path, plugin_type, entry)

@@ -97,8 +97,8 @@ def _check_weight(path: Path, entry: ProfilePluginEntry, declared: Declared | No
     if entry.weight is None:
         return
     if declared is not None and PluginKind.SCORER not in declared.type.kinds:
-        problem = f"only scorers have a weight, and {entry.plugin_ref!r} is a {declared.type.kind_words}"
-        table.findings.mistake(path, problem, "remove the weight")
+        text = f"no effect: only scorers have a weight, and {entry.plugin_ref!r} is a {declared.type.kind_words}"
+        table.findings.notice(path, text)
     elif not math.isfinite(entry.weight) or entry.weight < 0.0:
         table.findings.mistake(path, f"the weight is {entry.weight:g}; it must be 0 or more")
 

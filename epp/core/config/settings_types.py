@@ -23,6 +23,7 @@ _WRITTEN_BY_THE_HANDLER = "deprecated: the profile handler writes the headers fo
 
 METRICS_SOURCE = "metrics-data-source"
 METRICS_EXTRACTOR = "core-metrics-extractor"
+ENDPOINT_NOTIFICATIONS = "endpoint-notification-source"
 UTILIZATION_DETECTOR = "utilization-detector"
 CONCURRENCY_DETECTOR = "concurrency-detector"
 FILE_DISCOVERY = "file-discovery"
@@ -54,6 +55,12 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
             "customMetrics": "no plugin reads further metrics",
         },
     ),
+    _setting(
+        ENDPOINT_NOTIFICATIONS,
+        PluginKind.DATA_SOURCE,
+        NoParameters,
+        without_effect="plugins hear of the endpoints that come and go without it",
+    ),
     _setting(FILE_DISCOVERY, PluginKind.DISCOVERY, FileDiscoveryParameters),
     _setting("openai-parser", PluginKind.PARSER, NoParameters),
     _setting("anthropic-parser", PluginKind.PARSER, NoParameters),
@@ -83,6 +90,7 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
         aliases=("tokenizer",),
         inert_fields={
             "estimate": "letters are never taken for tokens: without token ids the approximate index decides",
+            "backend": "who tells the token ids is said by vllm, local, or neither for the pods",
             "udsTokenizerConfig": "that tokenizer is deprecated; use vllm, local or the pods",
         },
     ),
@@ -113,6 +121,7 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
         "sheddable-eviction-filter",
         PluginKind.EVICTION_POLICY,
         NoParameters,
+        aliases=("eviction-sheddable-filter",),
         stability=Stability.ALPHA,
         without_effect=_ONE_ORDER,
     ),
@@ -120,6 +129,7 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
         "priority-then-time-eviction-order-policy",
         PluginKind.EVICTION_POLICY,
         NoParameters,
+        aliases=("eviction-priority-then-time-ordering",),
         stability=Stability.ALPHA,
         without_effect=_ONE_ORDER,
     ),

@@ -30,6 +30,7 @@ from epp.core.scheduling.filters.roles import decode_filter, encode_filter, pref
 from epp.core.scheduling.filters.session_affinity import SessionAffinityFilter
 from epp.core.scheduling.filters.utilization import UtilizationFilter, UtilizationFilterParameters
 from epp.core.scheduling.filters.utilization_detector import UtilizationDetectorFilter
+from epp.core.scheduling.not_built import NOT_BUILT
 from epp.core.scheduling.pickers.max_score import MaxScorePicker
 from epp.core.scheduling.pickers.parameters import PickerParameters
 from epp.core.scheduling.pickers.random import RandomPicker
@@ -292,5 +293,5 @@ BUILT_INS: tuple[BuiltIn, ...] = (
     *REQUEST_CONTROL,
 )
 
-CATALOGUE = Catalogue((*(entry.type for entry in BUILT_INS), *SETTINGS_TYPES))
+CATALOGUE = Catalogue((*(entry.type for entry in BUILT_INS), *SETTINGS_TYPES), NOT_BUILT)
 BUILDERS = {entry.type.name: entry.build for entry in BUILT_INS}
