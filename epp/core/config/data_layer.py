@@ -104,8 +104,14 @@ def _note_engines(path: Path, engines: CoreMetricsExtractorParameters, table: Pl
 def _discovery(section: DataLayerSection, table: PluginTable) -> FileDiscoveryParameters | None:
     if section.discovery is None:
         return None
-    path = ("dataLayer", "discovery", "pluginRef")
-    declared = table.refer(path, section.discovery.plugin_ref, PluginKind.DISCOVERY)
+    path: Path = ("dataLayer", "discovery")
+    named, endpoints = section.discovery.plugin_ref, section.discovery.endpoints
+    if bool(named) is (endpoints is not None):
+        table.findings.mistake(path, "expected either 'pluginRef' or 'endpoints'")
+        return None
+    if endpoints is not None:
+        path, named = (*path, "endpoints"), endpoints.plugin_ref
+    declared = table.refer((*path, "pluginRef"), named, PluginKind.DISCOVERY)
     return parameters_as(FileDiscoveryParameters, declared.settings) if declared else None
 
 

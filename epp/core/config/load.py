@@ -19,6 +19,8 @@ from epp.core.domain.errors import InvalidInput
 from epp.core.yaml import Document, load_documents
 
 API_VERSION = "llm-d.ai/v1alpha1"
+NEXT_API_VERSION = "llm-d.ai/v1"
+"""the same fields, but for where some of `dataLayer` are"""
 OLD_API_VERSION = "inference.networking.x-k8s.io/v1alpha1"
 KIND = "EndpointPickerConfig"
 
@@ -119,8 +121,8 @@ def _check_head(findings: Findings) -> None:
         findings.mistake((), "the field 'apiVersion' is missing", f"add `apiVersion: {API_VERSION}`")
     elif version == OLD_API_VERSION:
         findings.notice(("apiVersion",), f"{OLD_API_VERSION} is deprecated; write {API_VERSION}")
-    elif version != API_VERSION:
-        suggestion = did_you_mean(str(version), (API_VERSION, OLD_API_VERSION))
+    elif version not in (API_VERSION, NEXT_API_VERSION):
+        suggestion = did_you_mean(str(version), (API_VERSION, NEXT_API_VERSION, OLD_API_VERSION))
         findings.mistake(("apiVersion",), f"{version!r} is not a known version", suggestion)
     if kind is None:
         findings.mistake((), "the field 'kind' is missing", f"add `kind: {KIND}`")

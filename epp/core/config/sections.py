@@ -60,6 +60,13 @@ class SourceEntry(Section, frozen=True):
     extractors: tuple[PluginRef, ...] = ()
 
 
+class DiscoverySection(Section, frozen=True):
+    """Where endpoints come from: one of both, the second one in llm-d.ai/v1."""
+
+    plugin_ref: str = ""
+    endpoints: PluginRef | None = None
+
+
 class DataLayerSection(Section, frozen=True):
     """`dataLayer` (v1.5)."""
 
@@ -67,7 +74,7 @@ class DataLayerSection(Section, frozen=True):
     """add the metrics source and extractor when no source is one"""
     sources: Any = None
     """SourceEntry each, read one by one"""
-    discovery: PluginRef | None = None
+    discovery: DiscoverySection | None = None
     peer_discovery: PluginRef | None = None
     cross_replica_syncer_plugin_ref: str = ""
     cross_replica_sync_interval: Seconds = Seconds(0.2)

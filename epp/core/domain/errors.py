@@ -3,6 +3,7 @@
 PickerError
 ├── Refusal                    a request is answered with an error; one class per code of the reference
 │   ├── BadRequest             the request can never succeed as it is
+│   ├── PreconditionFailed     what the request insists on is not so
 │   ├── PayloadTooLarge        the body is over the limit
 │   ├── ResourceExhausted      saturated: try later
 │   ├── ServiceUnavailable     nobody can serve it now
@@ -60,6 +61,12 @@ class BadRequest(Refusal):
     """The request can never succeed as it is: not JSON, no model, wrong types."""
 
     code = "BadRequest"
+
+
+class PreconditionFailed(Refusal):
+    """What the request insists on is not so."""
+
+    code = "PreconditionFailed"
 
 
 class PayloadTooLarge(Refusal):

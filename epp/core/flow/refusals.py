@@ -51,7 +51,9 @@ def shutting_down() -> Refusal:
 
 def fault(error: Exception) -> Refusal:
     """Scheduling raised something that is no Refusal; it is the cause of the result."""
-    refusal = InternalError("internal flow control error: the request could not be scheduled", hint=str(error)[:200])
+    refusal = InternalError(
+        "internal flow control error: the request could not be scheduled", hint="a scheduling plugin raised an error"
+    )
     refusal.__cause__ = error
     return refusal
 

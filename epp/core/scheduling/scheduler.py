@@ -13,6 +13,7 @@ from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import ResourceExhausted
 from epp.core.domain.ports import Clock
 from epp.core.domain.request import InferenceRequest
+from epp.core.scheduling.conditional_decode import check_available
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
     Conclusion,
@@ -151,6 +152,7 @@ class Scheduler:
         primary = cycle.results[conclusion.primary]
         if primary is None:
             raise RuntimeError(f"the profile {conclusion.primary!r} is to answer and has no result")
+        check_available(cycle, primary)
         endpoints = (primary.endpoint,) if conclusion.destination else primary.endpoints
         reservation = self._ledger.reserve(primary.slot, request.token_count)
         further: list[StagePick] = []

@@ -6,6 +6,7 @@ import pytest
 
 from epp.core.config.durations import Seconds
 from epp.core.config.load import load_config
+from epp.core.config.mistakes import ConfigurationError
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
     EngineConfig,
@@ -142,3 +143,21 @@ def test_every_dialect_comes_to_a_policy(path: Path) -> None:
     assert [scorer.name for scorer in policy.profiles[0].scorers] == [
         scorer.name for scorer in config.profiles[0].scorers
     ]
+
+
+def test_llm_d_v1_says_elsewhere_where_endpoints_come_from() -> None:
+    v1 = "apiVersion: llm-d.ai/v1\nkind: EndpointPickerConfig\n"
+    plugins = "plugins: [{type: queue-scorer}, {type: file-discovery, name: file, parameters: {path: /e.yaml}}]\n"
+    config = load_config(
+        v1 + plugins + "dataLayer: {discovery: {endpoints: {pluginRef: file}}}\n", "epp.yaml", CATALOGUE
+    )
+    assert config.discovery == FileDiscoveryParameters("/e.yaml")
+    assert config.notices == ()
+
+
+@pytest.mark.parametrize("discovery", ["{}", "{pluginRef: file, endpoints: {pluginRef: file}}"])
+def test_endpoints_come_from_one_place(discovery: str) -> None:
+    text = "plugins: [{type: queue-scorer}, {type: file-discovery, name: file, parameters: {path: /e.yaml}}]\n"
+    text += f"dataLayer: {{discovery: {discovery}}}\n"
+    with pytest.raises(ConfigurationError, match=r"dataLayer\.discovery: expected either 'pluginRef' or 'endpoints'"):
+        load_config("apiVersion: llm-d.ai/v1\nkind: EndpointPickerConfig\n" + text, "epp.yaml", CATALOGUE)

@@ -212,6 +212,7 @@ def test_a_fault_in_scheduling_is_the_end_of_one_request_only() -> None:
     assert pool.log == ["-a EvictedOther", "+b"]
     assert isinstance(events[0].answer, InternalError)
     assert events[0].answer.__cause__ is pool.faults["a"]
+    assert events[0].answer.hint == "a scheduling plugin raised an error", "clients learn nothing of our insides"
 
 
 def test_a_request_that_need_not_wait_gets_what_scheduling_raises() -> None:
