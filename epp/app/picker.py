@@ -85,6 +85,7 @@ class PickerProcess:
             clock,
             metrics_stale_after_s=options.metrics_stale_after_s,
             slot_renewed=scheduler.forget_slot,
+            load_noted=scheduler.load_noted,
         )
         self._sink = PrometheusSink(Dialect(options.metric_names))
         self._decisions = DecisionLog(time.time)

@@ -195,6 +195,9 @@ class HoldingRouter:
     def response_begun(self, decision: Decision, destination: str) -> None:
         self._router.response_begun(decision, destination)
 
+    def first_token(self, decision: Decision) -> None:
+        self._router.first_token(decision)
+
     def release(self, decision: Decision) -> bool:
         return self._router.release(decision)
 

@@ -63,14 +63,24 @@ class Router:
             self._roster.cooldowns.failed(decision.endpoint.key, self._clock())
         position = snapshot.by_destination.get(destination)
         if position is not None:
-            self._roster.ledger.move(decision.reservation, int(snapshot.slots[position]))
+            slot = int(snapshot.slots[position])
+            self._roster.ledger.move(decision.reservation, slot)
+            self._scheduler.moved(decision.reservation, slot)
+
+    def first_token(self, decision: Decision) -> None:
+        """The first token of the answer was seen."""
+        self._scheduler.first_token(decision.reservation)
 
     def release(self, decision: Decision) -> bool:
         """The request is over; False when it was released before."""
-        return self._roster.ledger.release(decision.reservation)
+        if not self._roster.ledger.release(decision.reservation):
+            return False
+        self._scheduler.released(decision.reservation)
+        return True
 
     def finished(self, decision: Decision, report: RequestReport) -> None:
-        """What is known of a released request; called once."""
+        """What is known of a released request; called once, at once after `release`."""
+        self._scheduler.finished(decision, report)
 
     def _candidates(self, request: InferenceRequest, snapshot: PoolSnapshot) -> Candidates:
         if not snapshot.endpoints:

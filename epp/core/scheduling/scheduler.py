@@ -5,12 +5,14 @@ from random import Random
 
 import msgspec
 
-from epp.core.domain.decision import Decision
-from epp.core.domain.ports import Clock
+from epp.core.domain.decision import Decision, Reservation
+from epp.core.domain.ports import Clock, LoadReport, RequestReport
 from epp.core.domain.request import NO_PROMPT, InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
     Learner,
+    LoadObserver,
+    OutcomeObserver,
     PickObserver,
     Producer,
     ProfileHandler,
@@ -38,8 +40,8 @@ class Policy(msgspec.Struct, frozen=True):
 
     @property
     def learners(self) -> tuple[Learner, ...]:
-        """The producers that learn from decisions."""
-        return tuple(named.plugin for named in self.producers if isinstance(named.plugin, Learner))
+        """The plugins that learn from decisions."""
+        return tuple(plugin for plugin in self.plugins if isinstance(plugin, Learner))
 
     @property
     def plugins(self) -> tuple[object, ...]:
@@ -67,6 +69,8 @@ class Scheduler:
         plugins = policy.plugins
         self._observers = tuple(plugin for plugin in plugins if isinstance(plugin, PickObserver))
         self._memories = tuple(plugin for plugin in plugins if isinstance(plugin, SlotMemory))
+        self._outcomes = tuple(plugin for plugin in plugins if isinstance(plugin, OutcomeObserver))
+        self._loads = tuple(plugin for plugin in plugins if isinstance(plugin, LoadObserver))
         self._markers = tuple(plugin.response_header for plugin in plugins if isinstance(plugin, ResponseMarker))
 
     def schedule(
@@ -97,3 +101,28 @@ class Scheduler:
         """The slot has a new owner."""
         for memory in self._memories:
             memory.forget_slot(slot)
+
+    def moved(self, reservation: Reservation, slot: int) -> None:
+        """The request is served by the owner of `slot`."""
+        for observer in self._outcomes:
+            observer.moved(reservation, slot, self._clock())
+
+    def first_token(self, reservation: Reservation) -> None:
+        """The first token of the request was seen."""
+        for observer in self._outcomes:
+            observer.first_token(reservation, self._clock())
+
+    def released(self, reservation: Reservation) -> None:
+        """The request is over, and its place given back."""
+        for observer in self._outcomes:
+            observer.released(reservation, self._clock())
+
+    def finished(self, decision: Decision, report: RequestReport) -> None:
+        """What is known of a released request."""
+        for observer in self._outcomes:
+            observer.finished(decision, report)
+
+    def load_noted(self, slot: int, report: LoadReport) -> None:
+        """A scrape of the slot's owner was stored."""
+        for observer in self._loads:
+            observer.load_noted(slot, report, self._clock())

@@ -46,6 +46,7 @@ class RoutingPort(Protocol):
 
     def decide(self, request: InferenceRequest) -> Decision | Ticket: ...
     def response_begun(self, decision: Decision, destination: str) -> None: ...
+    def first_token(self, decision: Decision) -> None: ...
     def release(self, decision: Decision) -> bool: ...
     def finished(self, decision: Decision, report: RequestReport) -> None: ...
 
@@ -150,7 +151,7 @@ class StreamExecutor:
             case OverrideMode():
                 send(codec.encode_override(command))
             case NoteFirstToken():
-                self._first_token_at = self._services.clock()
+                self._note_first_token()
             case ExtendTimeout():
                 send(codec.encode_extension(command))
             case Refuse():
@@ -242,6 +243,11 @@ class StreamExecutor:
         if self._decision is not None:
             self._served = destination
             self._services.routing.response_begun(self._decision, destination)
+
+    def _note_first_token(self) -> None:
+        self._first_token_at = self._services.clock()
+        if self._decision is not None:
+            self._services.routing.first_token(self._decision)
 
     def _release(self, command: Release) -> None:
         decision = self._decision
