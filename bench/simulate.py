@@ -162,7 +162,9 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()
-    plan = PoolPlan(options.pods, options.scrape_s, options.sees_every, options.slow_pods)
+    plan = PoolPlan(
+        pods=options.pods, scrape_s=options.scrape_s, sees_every=options.sees_every, slow_pods=options.slow_pods
+    )
     texts = {name: NAMED[name] for name in options.policy or ([] if options.config else NAMED)}
     texts |= {path.stem: path.read_text() for path in options.config}
     with ProcessPoolExecutor(options.jobs) as processes:

@@ -40,6 +40,7 @@ class PoolPlan(msgspec.Struct, frozen=True):
     scrape_s: float = 0.05
     sees_every: int = 16
     """one of so many answers is seen by the picker; 0: none"""
+    latency: LatencySettings = H100_8B
     slow_pods: int = 0
     """so many pods take twice as long for everything"""
 
@@ -62,11 +63,13 @@ class SimulatedPool:
     def __init__(self, config: PickerConfig, plan: PoolPlan, seed: int) -> None:
         self.now = 0.0
         self._plan = plan
-        settings = EngineSettings(latency=H100_8B, max_loras=0, max_model_len=262_144)
-        slow = msgspec.structs.replace(settings, latency=msgspec.structs.replace(H100_8B, speed=0.5))
+        settings = EngineSettings(latency=plan.latency, max_loras=0, max_model_len=262_144)
+        half_speed = msgspec.structs.replace(plan.latency, speed=plan.latency.speed / 2.0)
+        slow = msgspec.structs.replace(settings, latency=half_speed)
         self._engines = [Engine(slow if number < plan.slow_pods else settings) for number in range(plan.pods)]
         ledger = InFlightLedger()
-        scheduler = Scheduler(build_policy(config), ledger, Random(seed), lambda: self.now)
+        self.policy = build_policy(config)
+        scheduler = Scheduler(self.policy, ledger, Random(seed), lambda: self.now)
         self._roster = Roster(
             ledger,
             lambda: self.now,

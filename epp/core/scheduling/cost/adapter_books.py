@@ -71,9 +71,10 @@ class AdapterBooks:
         if held is None:
             return
         slot, model = held
-        counts = self._counts[slot]
-        counts[model] -= 1
-        self._count(slot, counts)
+        counts = self._counts.get(slot, OrderedDict())
+        if model in counts:
+            counts[model] -= 1
+            self._count(slot, counts)
 
     def move(self, serial: int, slot: int, max_adapters: float) -> None:
         """The request is served by another slot."""

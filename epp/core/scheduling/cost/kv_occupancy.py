@@ -87,9 +87,7 @@ class KvOccupancy:
         return _blocks_of(number) * block_tokens
 
     def _add(self, held: _Held) -> None:
-        counts = self._counts.get(held.slot)
-        if counts is None:
-            counts = self._counts[held.slot] = {}
+        counts = self._counts.setdefault(held.slot, {}) if held.pieces else {}
         known = 0
         for piece in held.pieces:
             count = counts.get(piece, 0)
@@ -98,7 +96,7 @@ class KvOccupancy:
         self.tokens[held.slot] += self._own_tokens(held, known)
 
     def _subtract(self, held: _Held) -> None:
-        counts = self._counts[held.slot]
+        counts = self._counts[held.slot] if held.pieces else {}
         left = 0
         for piece in held.pieces:
             count = counts[piece] - 1
@@ -108,7 +106,7 @@ class KvOccupancy:
             else:
                 del counts[piece]
         self.tokens[held.slot] -= self._own_tokens(held, left)
-        if not counts:
+        if held.pieces and not counts:
             del self._counts[held.slot]
 
     def _own_tokens(self, held: _Held, shared: int) -> float:

@@ -4,7 +4,7 @@ import math
 
 MEMORY_SAMPLES = 200.0
 """older samples fade: the last so many count"""
-PRIOR_SAMPLES = 4.0
+PRIOR_SAMPLES = 0.5
 """so many samples weigh as much as the beginning"""
 FARTHEST = 10.0
 """each coefficient stays within this factor of its beginning"""
@@ -13,8 +13,6 @@ LARGEST_RESIDUAL = 3.0
 RESIDUAL_RATE = 0.05
 SMALLEST_USUAL = 0.1
 """a usual residual is at least this share of what was expected"""
-SMALLEST_WEIGHT = 1e-30
-"""of the beginning of `b`, so that it holds where every x is 0"""
 LARGEST_VALUE = 1e6
 """a sample with a larger number in it is none"""
 
@@ -57,16 +55,21 @@ class RobustLine:
         self._wxy = self._wxy * keep + weight * x * y
 
     def _solve(self) -> None:
-        """The two normal equations, with the beginning as PRIOR_SAMPLES samples for each coefficient."""
-        first_weight = PRIOR_SAMPLES
-        second_weight = PRIOR_SAMPLES * self._wxx / self._w + SMALLEST_WEIGHT
+        """The two normal equations, with the beginning as PRIOR_SAMPLES further samples.
+
+        A coefficient that doubles is held to be as unlikely for either of them, so that where samples cannot tell
+        them apart (all have the same x) the one that matters more moves.
+        """
+        usual_y = self._wy / self._w
+        first_weight = PRIOR_SAMPLES * (usual_y / self._first_a) ** 2
+        second_weight = PRIOR_SAMPLES * (usual_y / self._first_b) ** 2
         m11, m12, m22 = self._w + first_weight, self._wx, self._wxx + second_weight
         y1, y2 = self._wy + first_weight * self._first_a, self._wxy + second_weight * self._first_b
         determinant = m11 * m22 - m12 * m12
         if determinant <= 0.0 or not math.isfinite(determinant):
             return
         self.a = _near((y1 * m22 - y2 * m12) / determinant, self._first_a)
-        self.b = _near((m11 * y2 - m12 * y1) / determinant, self._first_b)
+        self.b = _near((y2 - m12 * self.a) / m22, self._first_b)
 
 
 def _near(value: float, beginning: float) -> float:

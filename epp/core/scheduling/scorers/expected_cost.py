@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from epp.core.domain.decision import Reservation
 from epp.core.scheduling.cost.books import CostBooks
+from epp.core.scheduling.cost.coefficients import Coefficients
 from epp.core.scheduling.cost.groups import Cost
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from epp.core.scheduling.cycle import Candidates, Cycle
@@ -55,6 +56,15 @@ class ExpectedCostScorer:
         self.finished = self._books.finished
         self.load_noted = self._books.load_noted
         self.forget_slot = self._books.forget_slot
+
+    @property
+    def open_count(self) -> int:
+        """Entries in the books; 0 when nothing is in flight."""
+        return self._books.open_count
+
+    def coefficients_of(self, slot: int) -> Coefficients:
+        """What was learned of the group of the slot's owner."""
+        return self._books.groups.learner_of(slot).coefficients
 
     def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """See the module."""
