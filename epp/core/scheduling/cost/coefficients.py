@@ -20,7 +20,10 @@ FIRST_TOKEN_OVERHEAD_S = 0.01
 STEPS_BEFORE_FIRST_TOKEN = 1.5
 """the step under way when a request comes, half of it on the average, and the one that makes the token"""
 MOST_MODELS = 1000
-OUTPUT_RATE = 0.05
+OUTPUT_SAMPLES = 100.0
+"""an answer counts as one of so many; lengths are spread widely"""
+FIRST_OUTPUT_SAMPLES = 5.0
+"""so many answers weigh as much as what was expected to begin with"""
 FARTHEST_OUTPUT = 8.0
 """one answer counts for at most this many times what was expected"""
 SHORTEST_ANSWER_TOKENS = 4
@@ -42,20 +45,28 @@ class OutputLengths:
     """Output tokens to expect, by model: a moving mean; a model without a sample has the mean of all."""
 
     def __init__(self, default: float, *, learns: bool) -> None:
-        self.of_all = default
+        self._of_all = _Mean(default)
         self._learns = learns
-        self._by_model: OrderedDict[str, float] = OrderedDict()
+        self._by_model: OrderedDict[str, _Mean] = OrderedDict()
+
+    @property
+    def of_all(self) -> float:
+        """Of an answer of any model."""
+        return self._of_all.value
 
     def expected(self, model: str) -> float:
         """Of an answer of `model`."""
-        return self._by_model.get(model, self.of_all)
+        return self._by_model.get(model, self._of_all).value
 
     def learn(self, model: str, tokens: float) -> None:
         """An answer had so many tokens; what cannot be is passed over."""
         if not (self._learns and 1 <= tokens <= LONGEST_ANSWER_TOKENS):
             return
+        mean = self._by_model.get(model)
+        if mean is None:
+            mean = self._by_model[model] = _Mean(self.of_all)
+        mean.learn(tokens)
         self.learn_mean(tokens)
-        self._by_model[model] = _moved(self.expected(model), tokens)
         self._by_model.move_to_end(model)
         if len(self._by_model) > MOST_MODELS:
             self._by_model.popitem(last=False)
@@ -63,12 +74,22 @@ class OutputLengths:
     def learn_mean(self, tokens: float) -> None:
         """Answers of any model had so many tokens on the average."""
         if self._learns and 1 <= tokens <= LONGEST_ANSWER_TOKENS:
-            self.of_all = _moved(self.of_all, tokens)
+            self._of_all.learn(tokens)
 
 
-def _moved(expected: float, tokens: float) -> float:
-    near = min(max(tokens, expected / FARTHEST_OUTPUT), expected * FARTHEST_OUTPUT)
-    return expected + OUTPUT_RATE * (near - expected)
+class _Mean:
+    """A moving mean of positive numbers that begins at `value`."""
+
+    __slots__ = ("samples", "value")
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+        self.samples = FIRST_OUTPUT_SAMPLES
+
+    def learn(self, sample: float) -> None:
+        near = min(max(sample, self.value / FARTHEST_OUTPUT), self.value * FARTHEST_OUTPUT)
+        self.samples = min(self.samples + 1.0, OUTPUT_SAMPLES)
+        self.value += (near - self.value) / self.samples
 
 
 class CoefficientLearner:
