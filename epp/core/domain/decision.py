@@ -1,4 +1,8 @@
-"""A decision: where one request goes, and the numbers that led there."""
+"""A decision: where one request goes, and the numbers that led there.
+
+The values are not tracked by the cyclic garbage collector (`gc=False`): nothing in them refers back to them, and one
+decision makes several of them.
+"""
 
 from collections.abc import Callable
 
@@ -10,7 +14,7 @@ from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.request import InferenceRequest
 
 
-class Reservation(msgspec.Struct, frozen=True):
+class Reservation(msgspec.Struct, frozen=True, gc=False):
     """A place taken in the in-flight ledger by a pick; `generation` guards against a slot that was used again."""
 
     slot: int
@@ -21,7 +25,7 @@ class Reservation(msgspec.Struct, frozen=True):
     """prompt tokens that were added for this request"""
 
 
-class ScorerColumn(msgspec.Struct, frozen=True):
+class ScorerColumn(msgspec.Struct, frozen=True, gc=False):
     """One scorer's opinion of all candidates, in their order."""
 
     plugin: str
@@ -30,7 +34,7 @@ class ScorerColumn(msgspec.Struct, frozen=True):
     """shape (candidates,), each in 0..1, before the weight"""
 
 
-class ScoreCard(msgspec.Struct, frozen=True):
+class ScoreCard(msgspec.Struct, frozen=True, gc=False):
     """Why an endpoint was picked: the candidates and what every scorer said of them."""
 
     profile: str
@@ -40,7 +44,7 @@ class ScoreCard(msgspec.Struct, frozen=True):
     """shape (candidates,): sum of weight * score"""
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """The answer to one request."""
 
     request: InferenceRequest

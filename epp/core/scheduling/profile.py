@@ -58,7 +58,7 @@ class Profile(msgspec.Struct, frozen=True):
         columns = []
         for scorer in self.scorers:
             scores = np.minimum(np.fmax(scorer.plugin.score(cycle, candidates), ZERO), ONE)
-            weighted = scorer.weight * scores
+            weighted = scores if scorer.weight == 1.0 else scorer.weight * scores
             totals = weighted if totals is None else totals + weighted
             columns.append(ScorerColumn(scorer.name, scorer.weight, scores))
         if totals is None:

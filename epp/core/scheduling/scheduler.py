@@ -82,7 +82,7 @@ class Scheduler:
             cycle.products[named.name] = named.plugin.produce(cycle, candidates)
         primary = self._profiles[self._policy.handler.profiles(cycle, self._names)[0]]
         left, picked, card = primary.run(cycle, candidates)
-        endpoints = tuple(left.endpoint(index) for index in picked)
+        endpoints = tuple([left.endpoint(index) for index in picked])
         reservation = self._ledger.reserve(int(left.slots[picked[0]]), request.prompt.token_count)
         for observer in self._observers:
             observer.picked(cycle, reservation)
@@ -93,7 +93,7 @@ class Scheduler:
             reservation=reservation,
             card=card,
             scheduler_s=self._clock() - now,
-            lessons=tuple(partial(learner.learn, cycle, reservation) for learner in self._learners),
+            lessons=(partial(_learn, self._learners, cycle, reservation),) if self._learners else (),
             response_markers=self._markers,
         )
 
@@ -126,3 +126,8 @@ class Scheduler:
         """A scrape of the slot's owner was stored."""
         for observer in self._loads:
             observer.load_noted(slot, report, self._clock())
+
+
+def _learn(learners: tuple[Learner, ...], cycle: Cycle, reservation: Reservation) -> None:
+    for learner in learners:
+        learner.learn(cycle, reservation)

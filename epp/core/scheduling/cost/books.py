@@ -4,8 +4,6 @@ Each book is kept by reservation serial, so that an end that comes late never to
 reservation to the slot that really serves it.
 """
 
-import numpy as np
-
 from epp.core.domain.decision import Decision, Reservation
 from epp.core.domain.ports import LoadReport, RequestReport
 from epp.core.scheduling.cost.adapter_books import AdapterBooks
@@ -18,7 +16,6 @@ from epp.core.scheduling.cost.lessons import Lessons, Note
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from epp.core.scheduling.cost.prefill_backlog import PrefillBacklog
 from epp.core.scheduling.cost.ramp import Ramp
-from epp.core.scheduling.cost.slot_cells import grown
 from epp.core.scheduling.cycle import Cycle
 from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
 from epp.core.state.columns import Derived, LoadColumns
@@ -35,7 +32,7 @@ class CostBooks:
     def __init__(self, parameters: ExpectedCostParameters) -> None:
         self._parameters = parameters
         self._slots = FIRST_SLOTS
-        self._booked_s = np.zeros(FIRST_SLOTS)
+        self._booked_s = [0.0] * FIRST_SLOTS
         """prefill seconds ever booked"""
         self._ledger: InFlightLedger | None = None
         self._load: LoadColumns | None = None
@@ -60,7 +57,7 @@ class CostBooks:
             return
         for book in (self.backlog, self.occupancy, self.adapters):
             book.reserve_slots(slots)
-        self._booked_s = grown(self._booked_s, slots)
+        self._booked_s += [0.0] * (slots - self._slots)
         self._slots = slots
 
     def picked(self, cycle: Cycle, reservation: Reservation, match: PrefixMatch, own_s: float) -> None:
@@ -76,6 +73,8 @@ class CostBooks:
     def learn(self, cycle: Cycle, reservation: Reservation, own_s: float) -> None:
         """Notes what was known at the pick; after the reply, so that it costs the request nothing."""
         slot = reservation.slot
+        if reservation.serial not in self.occupancy:
+            return  # it ended meanwhile
         self._ledger, self._load = cycle.ledger, cycle.snapshot.load
         found = self.groups.learner_of(slot).coefficients
         context = self._context(slot)
@@ -88,7 +87,7 @@ class CostBooks:
             ahead_s=max(0.0, left_s / found.prefill_scale - own_s),
             step_s=found.step_s + found.kv_s * context + self._parameters.sequence_seconds_per_step * requests,
             context=context,
-            worked_s=float(self._booked_s[slot]) - left_s,
+            worked_s=self._booked_s[slot] - left_s,
         )
         self._lessons.picked(reservation.serial, note)
 
@@ -172,4 +171,4 @@ class CostBooks:
 
     def _worked_s(self, slot: int, now: float) -> float:
         """Prefill seconds that were worked off there, ever."""
-        return float(self._booked_s[slot]) - self.backlog.left_s(slot, now)
+        return self._booked_s[slot] - self.backlog.left_s(slot, now)

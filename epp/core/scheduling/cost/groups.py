@@ -4,7 +4,7 @@ import numpy as np
 
 from epp.core.scheduling.cost.coefficients import CoefficientLearner
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
-from epp.core.scheduling.cycle import Candidates
+from epp.core.scheduling.cycle import Candidates, Positions
 from epp.core.scheduling.per_snapshot import PerSnapshot
 from epp.core.state.columns import FloatColumn
 from epp.core.state.snapshot import PoolSnapshot
@@ -24,7 +24,8 @@ class Groups:
         self._everybody = self._new_learner()
         self._learners: dict[str, CoefficientLearner] = {"": self._everybody}
         self._by_slot: dict[int, CoefficientLearner] = {}
-        self._by_position: PerSnapshot[list[CoefficientLearner]] = PerSnapshot(self._read_labels)
+        self._numbers: PerSnapshot[Positions] = PerSnapshot(self._read_labels)
+        """which learner each endpoint of a snapshot has"""
 
     def learner_of(self, slot: int) -> CoefficientLearner:
         """The learner of the slot's group, as of the newest snapshot."""
@@ -35,26 +36,26 @@ class Groups:
         if not self._label:
             only = self._everybody.coefficients
             return only.prefill_scale, only.step_s, only.kv_s
-        learners = self._by_position.of(candidates.snapshot)
-        rows = [
-            (found.prefill_scale, found.step_s, found.kv_s)
-            for found in (learners[position].coefficients for position in candidates.positions.tolist())
-        ]
-        scale, step_s, kv_s = np.array(rows).T
+        numbers = self._numbers.of(candidates.snapshot)[candidates.positions]
+        found = [learner.coefficients for learner in self._learners.values()]
+        table = np.array([(each.prefill_scale, each.step_s, each.kv_s) for each in found])
+        scale, step_s, kv_s = table.take(numbers, axis=0).T
         return scale, step_s, kv_s
 
-    def _read_labels(self, snapshot: PoolSnapshot) -> list[CoefficientLearner]:
-        found = [self._of_label(endpoint.labels.get(self._label, "")) for endpoint in snapshot.endpoints]
-        self._by_slot = dict(zip(snapshot.slots.tolist(), found, strict=True))
-        return found
+    def _read_labels(self, snapshot: PoolSnapshot) -> Positions:
+        values = [self._known(endpoint.labels.get(self._label, "")) for endpoint in snapshot.endpoints]
+        learners = [self._learners[value] for value in values]
+        self._by_slot = dict(zip(snapshot.slots.tolist(), learners, strict=True))
+        order = {value: number for number, value in enumerate(self._learners)}
+        return np.array([order[value] for value in values], dtype=np.intp)
 
-    def _of_label(self, value: str) -> CoefficientLearner:
-        learner = self._learners.get(value)
-        if learner is None:
+    def _known(self, value: str) -> str:
+        """The value, with a learner of its own from now on; the empty one where there are too many."""
+        if value not in self._learners:
             if len(self._learners) >= MOST_GROUPS:
-                return self._everybody
-            learner = self._learners[value] = self._new_learner()
-        return learner
+                return ""
+            self._learners[value] = self._new_learner()
+        return value
 
     def _new_learner(self) -> CoefficientLearner:
         parameters = self._parameters

@@ -8,6 +8,7 @@ the error: at most 32 blocks a request.
 Memory: at most MOST_PIECES pieces per request in flight (some 150 bytes each), and none once it is over.
 """
 
+import msgspec
 import numpy as np
 
 from epp.core.scheduling.cost.slot_cells import grown
@@ -18,17 +19,16 @@ FIRST_CUTS = (4, 8, 16, 32)
 """in blocks; most prompts are short"""
 STRIDE = 32
 MOST_PIECES = 256
-"""131,072 tokens of 16-token blocks; what comes after them is not shared"""
+"""some 130,000 tokens of 16-token blocks; what comes after them is not shared"""
+BLOCKS_OF: tuple[int, ...] = (0, *FIRST_CUTS, *range(2 * STRIDE, STRIDE * (MOST_PIECES - len(FIRST_CUTS) + 2), STRIDE))
+"""blocks in so many first pieces"""
 
 
-class _Held:
-    __slots__ = ("block_tokens", "pieces", "slot", "tail_tokens")
-
-    def __init__(self, slot: int, pieces: list[int], block_tokens: int, tail_tokens: float) -> None:
-        self.slot = slot
-        self.pieces = pieces
-        self.block_tokens = block_tokens
-        self.tail_tokens = tail_tokens
+class _Held(msgspec.Struct, gc=False):
+    slot: int
+    pieces: list[int]
+    block_tokens: int
+    tail_tokens: int
 
 
 class KvOccupancy:
@@ -44,6 +44,10 @@ class KvOccupancy:
     def __len__(self) -> int:
         return len(self._held)
 
+    def __contains__(self, serial: int) -> bool:
+        """Whether the request is in flight."""
+        return serial in self._held
+
     @property
     def piece_count(self) -> int:
         """Distinct pieces over all slots."""
@@ -56,7 +60,7 @@ class KvOccupancy:
     def take(self, slot: int, serial: int, chain: Chain, block_tokens: int, tokens: int) -> None:
         """A request of `tokens` prompt tokens with these blocks went to the slot."""
         pieces = pieces_of(chain)
-        held = _Held(slot, pieces, block_tokens, max(0.0, tokens - _blocks_of(len(pieces)) * block_tokens))
+        held = _Held(slot, pieces, block_tokens, max(0, tokens - BLOCKS_OF[len(pieces)] * block_tokens))
         self._held[serial] = held
         self._add(held)
 
@@ -74,17 +78,17 @@ class KvOccupancy:
             held.slot = slot
             self._add(held)
 
-    def shared_tokens(self, slot: int, chain: Chain, block_tokens: int) -> float:
+    def shared_tokens(self, slot: int, chain: Chain, block_tokens: int) -> int:
         """How many tokens at the beginning of the chain are held there by requests in flight."""
         counts = self._counts.get(slot)
         if not counts:
-            return 0.0
+            return 0
         number = 0
         for piece in pieces_of(chain):
             if piece not in counts:
                 break
             number += 1
-        return _blocks_of(number) * block_tokens
+        return BLOCKS_OF[number] * block_tokens
 
     def _add(self, held: _Held) -> None:
         counts = self._counts.setdefault(held.slot, {}) if held.pieces else {}
@@ -109,9 +113,9 @@ class KvOccupancy:
         if held.pieces and not counts:
             del self._counts[held.slot]
 
-    def _own_tokens(self, held: _Held, shared: int) -> float:
+    def _own_tokens(self, held: _Held, shared: int) -> int:
         """Tokens that nobody else there holds; the `shared` first pieces are others' too."""
-        return held.tail_tokens + (_blocks_of(len(held.pieces)) - _blocks_of(shared)) * held.block_tokens
+        return held.tail_tokens + (BLOCKS_OF[len(held.pieces)] - BLOCKS_OF[shared]) * held.block_tokens
 
 
 def pieces_of(chain: Chain) -> list[int]:
@@ -122,11 +126,3 @@ def pieces_of(chain: Chain) -> list[int]:
         rest = chain[2 * STRIDE - 1 :: STRIDE]
         pieces += (rest.tolist() if isinstance(rest, np.ndarray) else list(rest))[: MOST_PIECES - len(pieces)]
     return pieces
-
-
-def _blocks_of(pieces: int) -> int:
-    """Blocks in so many first pieces."""
-    first = len(FIRST_CUTS)
-    if pieces == 0:
-        return 0
-    return FIRST_CUTS[pieces - 1] if pieces <= first else STRIDE * (pieces - first + 1)

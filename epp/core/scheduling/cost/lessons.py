@@ -5,50 +5,36 @@ A note is kept per request in flight and dropped when it is over.
 
 from collections.abc import Callable
 
+import msgspec
+
 from epp.core.domain.decision import Decision
 from epp.core.domain.ports import Outcome, RequestReport
 from epp.core.scheduling.cost.coefficients import CoefficientLearner, OutputLengths
 
 
-class Note:
+class Note(msgspec.Struct, gc=False):
     """What was known when the request was picked. Prefill is in the units of the parameters, before learning."""
 
-    __slots__ = ("ahead_s", "context", "first_token_at", "own_s", "picked_at", "slot", "step_s", "worked_s")
-
-    def __init__(
-        self,
-        *,
-        slot: int,
-        picked_at: float,
-        own_s: float,
-        ahead_s: float,
-        step_s: float,
-        context: float,
-        worked_s: float,
-    ) -> None:
-        self.slot = slot
-        self.picked_at = picked_at
-        self.own_s = own_s
-        self.ahead_s = ahead_s
-        self.step_s = step_s
-        self.context = context
-        """tokens in flight there"""
-        self.first_token_at: float | None = None
-        self.worked_s = worked_s
-        """prefill seconds worked off there up to the first token; up to the pick while that was not seen"""
+    slot: int
+    picked_at: float
+    own_s: float
+    ahead_s: float
+    step_s: float
+    context: float
+    """tokens in flight there"""
+    worked_s: float
+    """prefill seconds worked off there up to the first token; up to the pick while that was not seen"""
+    first_token_at: float | None = None
 
 
-class Ended:
+class Ended(msgspec.Struct, gc=False):
     """A request that is over, for the report that follows at once."""
 
-    __slots__ = ("at", "context", "note", "serial", "worked_s")
-
-    def __init__(self, serial: int, note: Note, at: float, context: float, worked_s: float) -> None:
-        self.serial = serial
-        self.note = note
-        self.at = at
-        self.context = context
-        self.worked_s = worked_s
+    serial: int
+    note: Note
+    at: float
+    context: float
+    worked_s: float
 
 
 class Lessons:

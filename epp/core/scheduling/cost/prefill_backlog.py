@@ -8,18 +8,16 @@ alone works the queue off.
 Memory: one entry per reservation whose prefill is not known to be done, at most as many as requests in flight.
 """
 
+import msgspec
 import numpy as np
 
 from epp.core.scheduling.cost.slot_cells import grown
 from epp.core.state.columns import FloatColumn
 
 
-class _Work:
-    __slots__ = ("ends_at", "work_s")
-
-    def __init__(self, work_s: float, ends_at: float) -> None:
-        self.work_s = work_s
-        self.ends_at = ends_at
+class _Work(msgspec.Struct, gc=False):
+    work_s: float
+    ends_at: float
 
 
 class PrefillBacklog:

@@ -13,19 +13,19 @@ class Ramp:
     def __init__(self, ramp_s: float) -> None:
         self._ramp_s = ramp_s
         self._born_at: FloatColumn = np.full(16, -np.inf)
-        self._unborn: list[int] = []
+        self._unborn: set[int] = set()
         self._youngest_at = -np.inf
         self._has_begun = False
 
     def renewed(self, slot: int) -> None:
         """The slot has a new owner."""
         self._born_at = grown(self._born_at, slot + 1, -np.inf)
-        self._unborn.append(slot)
+        self._unborn.add(slot)
 
     def add_to(self, costs: FloatColumn, slots: Positions, now: float) -> FloatColumn:
         """`costs` of the owners of `slots`, with the mean cost on top for new ones, less and less."""
         if self._unborn:
-            self._born_at[self._unborn] = now if self._has_begun else -np.inf
+            self._born_at[list(self._unborn)] = now if self._has_begun else -np.inf
             self._youngest_at = now if self._has_begun else -np.inf
             self._unborn.clear()
         self._has_begun = True

@@ -50,6 +50,7 @@ class ExpectedCostScorer:
         self._parameters = parameters
         self._producer = parameters.prefix_match_info_producer_name
         self._books = CostBooks(parameters)
+        # What becomes of requests and pods is told to the books themselves.
         self.moved = self._books.moved
         self.first_token = self._books.first_token
         self.released = self._books.released
@@ -81,16 +82,16 @@ class ExpectedCostScorer:
         others, others_waiting, others_tokens, _, _ = shown
         requests = ledger.requests.take(slots) + others
         context = ledger.tokens.take(slots) + others_tokens
-        own_s = scale * self._own_s(cycle, candidates)
+        own_s = self._own_s(cycle, candidates) * scale
         load_factor = books.work.load_factor(len(cycle.snapshot.endpoints), parameters.load_ceiling, now)
         decode = parameters.decode_weight * output
 
-        costs: FloatColumn = np.maximum(books.backlog.busy_until.take(slots) - now, ZERO)
+        costs: FloatColumn = (requests * parameters.harm_per_request + (1.0 + load_factor)) * own_s
+        costs += np.maximum(books.backlog.busy_until.take(slots) - now, ZERO)
         costs += others_waiting * books.work.usual_s
-        costs += own_s * (1.0 + load_factor)
-        costs += (parameters.harm_per_request * own_s + decode * (2.0 * sequence_s + kv_s * tokens)) * requests
+        costs += requests * (decode * (2.0 * sequence_s + kv_s * tokens))
         costs += context * (decode * kv_s)
-        above_mean = context - context.sum() / len(context)
+        above_mean = context - np.add.reduce(context) / len(context)
         costs += np.maximum(above_mean, ZERO) * (parameters.balance_weight * output * kv_s)
         self._add_kv_wait(costs, cycle, candidates, _Answers(output, output * step_s, requests, shown))
         if books.adapters.is_adapter(cycle.request.target_model):

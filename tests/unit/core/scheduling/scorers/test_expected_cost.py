@@ -377,6 +377,15 @@ def test_nothing_is_kept_of_requests_that_are_over() -> None:
     assert policy.open_count == 0
 
 
+def test_a_request_that_ended_before_it_was_learned_from_leaves_nothing() -> None:
+    pool, policy = SmallPool(1), scorer(learn_coefficients=True)
+    cycle, reservation = cycle_of(pool, 100), pool.ledger.reserve(pool.slot(0), 100)
+    policy.picked(cycle, reservation)
+    end(pool, policy, reservation)
+    policy.learn(cycle, reservation)
+    assert policy.open_count == 0
+
+
 def test_absurd_metrics_leave_finite_costs() -> None:
     pool = SmallPool(3)
     pool.report(0, running=float("inf"), waiting=float("nan"), kv_usage=float("nan"), kv_blocks=1)
