@@ -73,21 +73,21 @@ class CostBooks:
     def learn(self, cycle: Cycle, reservation: Reservation, own_s: float) -> None:
         """Notes what was known at the pick; after the reply, so that it costs the request nothing."""
         slot = reservation.slot
-        if reservation.serial not in self.occupancy:
-            return  # it ended meanwhile
+        ahead_s = self.backlog.ahead_s(reservation.serial, cycle.now)
+        if ahead_s is None:
+            return  # it has its first token, or is over, already
         self._ledger, self._load = cycle.ledger, cycle.snapshot.load
         found = self.groups.learner_of(slot).coefficients
         context = self._context(slot)
         requests = float(cycle.ledger.requests[slot]) + float(self._load.derived[slot, Derived.OTHERS])
-        left_s = self.backlog.left_s(slot, cycle.now)
         note = Note(
             slot=slot,
             picked_at=cycle.now,
             own_s=own_s,
-            ahead_s=max(0.0, left_s / found.prefill_scale - own_s),
+            ahead_s=ahead_s / found.prefill_scale,
             step_s=found.step_s + found.kv_s * context + self._parameters.sequence_seconds_per_step * requests,
             context=context,
-            worked_s=self._booked_s[slot] - left_s,
+            worked_s=self._worked_s(slot, cycle.now),
         )
         self._lessons.picked(reservation.serial, note)
 

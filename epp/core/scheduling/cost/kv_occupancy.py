@@ -44,10 +44,6 @@ class KvOccupancy:
     def __len__(self) -> int:
         return len(self._held)
 
-    def __contains__(self, serial: int) -> bool:
-        """Whether the request is in flight."""
-        return serial in self._held
-
     @property
     def piece_count(self) -> int:
         """Distinct pieces over all slots."""

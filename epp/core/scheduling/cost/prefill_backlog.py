@@ -40,6 +40,14 @@ class PrefillBacklog:
         """Where the request is booked; None when its prefill is done."""
         return self._slots.get(serial)
 
+    def ahead_s(self, serial: int, now: float) -> float | None:
+        """Seconds of work before the request's own; None when its prefill is done."""
+        slot = self._slots.get(serial)
+        if slot is None:
+            return None
+        work = self._queues[slot][serial]
+        return max(0.0, work.ends_at - work.work_s - now)
+
     def left_s(self, slot: int, now: float) -> float:
         """Seconds of work left at one slot."""
         return max(0.0, float(self.busy_until[slot]) - now)

@@ -64,6 +64,17 @@ def test_a_request_that_ends_takes_what_is_left_of_its_work_with_it() -> None:
     assert len(backlog) == 0
 
 
+def test_what_is_before_a_request() -> None:
+    backlog = PrefillBacklog()
+    for serial in (1, 2):
+        backlog.book(0, serial, work_s=1.0, now=0.0)
+    assert backlog.ahead_s(1, now=0.0) == 0.0
+    assert backlog.ahead_s(2, now=0.25) == pytest.approx(0.75)
+    assert backlog.ahead_s(2, now=9.0) == 0.0
+    backlog.first_token(2, now=1.0)
+    assert backlog.ahead_s(2, now=1.0) is None
+
+
 def test_a_new_owner_has_nothing_to_do() -> None:
     backlog = PrefillBacklog()
     backlog.book(0, serial=1, work_s=1.0, now=0.0)
