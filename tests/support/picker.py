@@ -35,8 +35,9 @@ from epp.core.scheduling.scorers.queue import QueueScorer
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster
 from epp.edge.extproc.body_budget import BodyBudget
-from epp.edge.extproc.executor import RoutingPort, Services, StreamExecutor
+from epp.edge.extproc.executor import StreamExecutor
 from epp.edge.extproc.grpc_transport import GrpcSettings, GrpcTransport
+from epp.edge.extproc.services import RoutingPort, Services
 from tests.support.eventually import eventually
 from tests.support.lost_errors import no_lost_errors
 
@@ -206,6 +207,9 @@ class HoldingRouter:
 
     def response_begun(self, decision: Decision, destination: str) -> None:
         self._router.response_begun(decision, destination)
+
+    def first_token(self, decision: Decision) -> None:
+        self._router.first_token(decision)
 
     def release(self, decision: Decision) -> bool:
         return self._router.release(decision)
