@@ -232,7 +232,7 @@ def test_the_wheel_is_whole_and_works_without_the_checkout(tmp_path: Path) -> No
 
 
 def test_no_pattern_repeats_a_group_possessively() -> None:
-    """Python before 3.11.5 matches such patterns wrongly (cpython#106052); of single characters it matches them well."""
+    """Python before 3.11.5 matches such patterns wrongly (cpython#106052); repeated single characters are fine."""
     possessive = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+|\(\?>")
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
