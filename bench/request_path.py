@@ -26,7 +26,8 @@ from epp.core.scheduling.scheduler import Scheduler
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster
 from epp.edge.extproc.body_budget import BodyBudget
-from epp.edge.extproc.executor import Services, StreamExecutor
+from epp.edge.extproc.executor import StreamExecutor
+from epp.edge.extproc.services import Services
 from epp.edge.observe.decisions import DecisionLog
 from epp.edge.observe.sink import PrometheusSink
 from epp.edge.observe.tee import TeeSink

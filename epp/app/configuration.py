@@ -1,11 +1,12 @@
 """From options to the scheduling configuration in force, and to what it says about scraping."""
 
 import secrets
+from random import randrange
 
 import msgspec
 
 from epp.app.options import FlagError, ServeOptions
-from epp.core.config.load import default_config, load_config
+from epp.core.config.load import built_in_policy, load_config
 from epp.core.config.parameters import EngineConfig
 from epp.core.config.settings import PickerConfig
 from epp.core.protocol.apis.parsers import DEFAULT_PARSERS, ParserTable
@@ -19,15 +20,16 @@ from epp.edge.scrape.metric_names import MetricNames
 from epp.edge.scrape.metrics_page import PageOptions
 
 CONFIG_TEXT_SOURCE = "--config-text"
+TOTALS_EVERY = 8
 NOTHING_KNOWN = MetricNames(waiting=None, running=None)
 
 
 def picker_config(options: ServeOptions) -> PickerConfig:
-    """The configuration of --config-file or --config-text, else the default; raises ConfigurationError or FlagError."""
+    """That of --config-file or --config-text, else of --policy; raises ConfigurationError or FlagError."""
     if options.config_text:
         return _load(options, options.config_text, CONFIG_TEXT_SOURCE)
     if options.config_file is None:
-        return default_config(CATALOGUE)
+        return built_in_policy(options.policy, CATALOGUE)
     try:
         text = options.config_file.read_bytes()
     except OSError as error:
@@ -93,13 +95,18 @@ def dialects(options: ServeOptions, config: PickerConfig) -> Dialects:
     )
     engines = {**ENGINES, "vllm": vllm}
     if config.metrics is None:
-        return Dialects(engines, vllm)
+        return Dialects(engines, vllm, wants_totals=_now_and_then)
     extractor = config.metrics.extractor
     for engine in extractor.engine_configs:
         source = f"{config.source}: engineConfigs {engine.name!r}"
         engines[engine.name] = _described(engine, engines.get(engine.name, NOTHING_KNOWN), source)
     labels = (extractor.engine_label_key,) if extractor.engine_label_key else ENGINE_LABELS
-    return Dialects(engines, engines.get(extractor.default_engine, vllm), labels)
+    return Dialects(engines, engines.get(extractor.default_engine, vllm), labels, _now_and_then)
+
+
+def _now_and_then() -> bool:
+    """Of one page of TOTALS_EVERY; by chance, so that every endpoint has its turn however pages are ordered."""
+    return not randrange(TOTALS_EVERY)
 
 
 def _described(engine: EngineConfig, names: MetricNames, source: str) -> MetricNames:
@@ -114,6 +121,7 @@ def _described(engine: EngineConfig, names: MetricNames, source: str) -> MetricN
         block_tokens=_spec(engine.cache_block_size_spec, source, names.block_tokens),
         blocks=_spec(engine.cache_num_blocks_spec, source, names.blocks),
         lora_info=_spec(engine.lora_spec, source, names.lora_info),
+        totals=names.totals,
     )
 
 

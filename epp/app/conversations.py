@@ -13,8 +13,8 @@ from epp.core.protocol.request_assembly import MayRewrite
 from epp.core.protocol.request_side import ConversationSettings
 from epp.core.routing.priority import BodyPriority
 from epp.edge.extproc.body_budget import BodyBudget
-from epp.edge.extproc.executor import FaultLog, Services
 from epp.edge.extproc.grpc_transport import GrpcSettings
+from epp.edge.extproc.services import FaultLog, Services
 from epp.edge.extproc.tls import CertificateSource
 
 

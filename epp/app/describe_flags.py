@@ -25,7 +25,7 @@ true; otherwise write `--secure-serving=false`.
 - A wrong command line ends with exit code 2 before anything starts, and names the flag. Exit code 1 means that the
   picker could not start: a mistake in a file (with file, line and field), an address that is taken. A drained picker
   ends with 0.
-- The scheduling policy is not set by flags but by `--config-file` (EndpointPickerConfig).
+- The scheduling policy is that of `--config-file` (EndpointPickerConfig), else one of the built-in ones, `--policy`.
 - `NAMESPACE` in the environment is the default of `--pool-namespace`.
 - `epp up --help` and `epp fake-vllm --help` list the settings of the local stack.
 """

@@ -8,6 +8,8 @@ from enum import Enum
 
 import msgspec
 
+from epp.core.config.built_in_policies import DEFAULT_POLICY, POLICIES
+
 
 class FlagType(Enum):
     """How a value is written."""
@@ -99,7 +101,7 @@ FLAGS: tuple[Flag, ...] = (
         _T.TEXT,
         "",
         Group.CONFIGURATION,
-        "EndpointPickerConfig file; without one the default policy applies",
+        "EndpointPickerConfig file; without one the policy of --policy applies",
     ),
     Flag("config-text", _T.TEXT, "", Group.CONFIGURATION, "EndpointPickerConfig as text; excludes --config-file"),
     Flag(
@@ -108,6 +110,15 @@ FLAGS: tuple[Flag, ...] = (
         "true",
         Group.CONFIGURATION,
         "take configurations that use experimental plugins, with a notice; with false they are refused",
+    ),
+    Flag(
+        "policy",
+        _T.CHOICE,
+        DEFAULT_POLICY,
+        Group.CONFIGURATION,
+        "built-in policy, in place of a configuration: expected-cost sends a request where it costs everybody the "
+        "fewest seconds; reference is the reference's own default (queue 2, KV cache 2, prefix cache 3)",
+        tuple(POLICIES),
     ),
     Flag(
         "session-key-file",

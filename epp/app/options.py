@@ -47,6 +47,8 @@ class ServeOptions(msgspec.Struct, frozen=True):
     honour_subset: bool
     config_file: Path | None
     config_text: str
+    policy: str
+    """name of a built-in policy; counts without config_file and config_text"""
     session_key_file: Path | None
     allow_experimental: bool
     max_body_bytes: int
@@ -100,6 +102,8 @@ def parse_flags(given: Mapping[str, str], environment: Mapping[str, str]) -> Ser
         values[flag.name] = parse_value(flag, flag.default if text is None else text)
         if text is not None and flag.no_effect:
             notices.append(f"--{flag.name} has no effect: {flag.no_effect}")
+    if "policy" in given and (values["config-file"] or values["config-text"]):
+        raise FlagError("policy", "names a built-in policy; leave it out, or leave out --config-file and --config-text")
     _check_together(values)
     return _options(values, environment, tuple(notices))
 
@@ -203,6 +207,7 @@ def _options(values: Mapping[str, Value], environment: Mapping[str, str], notice
         honour_subset=not values["disable-endpoint-subset-filter"],
         config_file=path("config-file"),
         config_text=text("config-text"),
+        policy=text("policy"),
         session_key_file=path("session-key-file"),
         allow_experimental=bool(values["allow-experimental-plugins"]),
         max_body_bytes=int(values["max-body-bytes"]),

@@ -34,9 +34,10 @@ from epp.edge.admin.pages import AdminPages
 from epp.edge.admin.pages import Readiness as AdminReadiness
 from epp.edge.admin.server import AdminServer
 from epp.edge.extproc.body_budget import BodyBudget
-from epp.edge.extproc.executor import Services, StreamExecutor
+from epp.edge.extproc.executor import StreamExecutor
 from epp.edge.extproc.grpc_transport import GrpcTransport
 from epp.edge.extproc.health import HealthServer, Readiness, health_handler
+from epp.edge.extproc.services import Services
 from epp.edge.gateway.eds import EdsError, EdsFile
 from epp.edge.objects.findings import Notice
 from epp.edge.observe.catalogue import Catalogue, OutsideGauges
@@ -87,6 +88,7 @@ class PickerProcess:
             clock,
             metrics_stale_after_s=options.metrics_stale_after_s,
             slot_renewed=scheduler.forget_slot,
+            load_noted=scheduler.load_noted,
         )
         self._sink = PrometheusSink(Dialect(options.metric_names))
         self._decisions = DecisionLog(time.time)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from epp.core.config.built_in_policies import DEFAULT_POLICY, POLICIES
+
 
 @click.command("up", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--once", is_flag=True, help="Send a fixed number of requests, verify where each went, and exit.")
@@ -30,6 +32,11 @@ import click
     "--config-file",
     type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
     help="EndpointPickerConfig for the picker.",
+)
+@click.option(
+    "--policy",
+    type=click.Choice(tuple(POLICIES)),
+    help=f"Built-in policy for the picker, in place of a file.  [default: {DEFAULT_POLICY}]",
 )
 @click.option(
     "--port",
@@ -74,6 +81,8 @@ def command(**options: Any) -> None:
       epp up --once --kill-picker                fail-open: no request is lost when the picker dies
       epp up --config-file picker.yaml --rate 20
     """
+    if options["policy"] and options["config_file"]:
+        raise click.UsageError("give --policy or --config-file")
     from epp.lab.child_process import ChildError
     from epp.lab.envoy_process import EnvoyError
 
@@ -87,7 +96,9 @@ def command(**options: Any) -> None:
     sys.exit(0 if succeeded else 1)
 
 
-async def _up(*, once: bool, port: int, speed: float | None, config_file: Path | None, **options: Any) -> bool:
+async def _up(
+    *, once: bool, port: int, speed: float | None, config_file: Path | None, policy: str | None, **options: Any
+) -> bool:
     from rich.console import Console
 
     from epp.lab.live import run_live
@@ -102,6 +113,7 @@ async def _up(*, once: bool, port: int, speed: float | None, config_file: Path |
         failure_mode=options["failure_mode"],
         secure=options["secure"],
         config_file=config_file,
+        picker_flags=(f"--policy={policy}",) if policy else (),
         listener_port=0 if once else free_port((LOOPBACK,), port),
         speed=speed or (10.0 if once else 1.0),
     )

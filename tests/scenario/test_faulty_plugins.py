@@ -16,13 +16,15 @@ from tests.support.faulty_plugins import (
     CURSED,
     FAULTY_ANSWERS,
     FAULTY_DECISIONS,
+    FaultyLoads,
     FaultyMemory,
+    FaultyOutcomes,
     FaultyProducer,
     PluginFault,
     policy,
 )
 from tests.support.playbook import ANY_REQUEST, Playbook, post, response, routing
-from tests.support.routed_requests import endpoint
+from tests.support.routed_requests import endpoint, report
 from tests.support.small_pool import POOL, SmallPool, text_request
 
 ANSWER = b'{"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}'
@@ -37,7 +39,12 @@ class Pool(SmallPool):
         super().__init__(3)
         self.faults: list[tuple[str, str]] = []
         self.scheduler = Scheduler(policy, self.ledger, Random(1), lambda: self.now, self._note)
-        self.roster = Roster(self.ledger, lambda: self.now, slot_renewed=self.scheduler.forget_slot)
+        self.roster = Roster(
+            self.ledger,
+            lambda: self.now,
+            slot_renewed=self.scheduler.forget_slot,
+            load_noted=self.scheduler.load_noted,
+        )
         self.roster.objects_changed(ObjectState(POOL, self.endpoints))
         self.router = Router(self.roster, self.scheduler, RoutingPolicy(), lambda: self.now)
 
@@ -63,9 +70,11 @@ def test_a_fault_before_the_decision_is_the_end_of_one_request(make: Callable[[]
 
 
 def test_a_fault_of_a_producer_costs_its_product() -> None:
-    pool = Pool(policy(producer=FaultyProducer()))
-    decision = pool.ask(CURSED)
-    assert decision.lessons == (), "there is nothing to learn from"
+    producer = FaultyProducer()
+    pool = Pool(policy(producer=producer))
+    for lesson in pool.ask(CURSED).lessons:
+        lesson()
+    assert producer.learned == [], "there is nothing to learn from"
     assert pool.faults == [("producer producer failed", "r")]
 
 
@@ -95,9 +104,29 @@ def test_a_fault_at_an_answer_costs_its_part_of_the_answer(make: Callable[[], Po
 
 def test_an_endpoint_that_a_plugin_cannot_forget_leaves_all_the_same() -> None:
     pool = Pool(policy(only=FaultyMemory()))
-    assert pool.faults == [("FaultyMemory failed to forget an endpoint", "")] * 3
+    assert pool.faults == [("FaultyMemory failed", "")] * 3
     held = pool.ask("fine")
     pool.roster.objects_changed(ObjectState(POOL, (endpoint(7), endpoint(8))))
     assert pool.router.release(held)
     pool.roster.objects_changed(ObjectState(POOL, (endpoint(9),)))
     assert pool.ask("fine").endpoint == endpoint(9)
+
+
+def test_what_becomes_of_a_request_is_booked_whoever_fails_to_note_it() -> None:
+    pool = Pool(policy(only=FaultyOutcomes()))
+    decision = pool.ask("fine")
+    other = next(one for one in pool.endpoints if one != decision.endpoint)
+    pool.router.response_begun(decision, other.destination)
+    pool.router.first_token(decision)
+    assert pool.ledger.requests[pool.slot(pool.endpoints.index(other))] == 1
+    assert pool.router.release(decision)
+    pool.router.finished(decision, report())
+    assert pool.ledger.open_count == 0
+    assert pool.faults == [("FaultyOutcomes failed", "")] * 4
+
+
+def test_a_scrape_is_stored_whoever_fails_to_note_it() -> None:
+    pool = Pool(policy(only=FaultyLoads()))
+    pool.report(1, waiting=7)
+    assert pool.snapshot.load.waiting[pool.slot(1)] == 7
+    assert pool.faults == [("FaultyLoads failed", "")]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from epp.core.domain.decision import MetadataNumber, Reservation, Stage
+from epp.core.domain.decision import Decision, MetadataNumber, Reservation, Stage
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import ResourceExhausted
-from epp.core.domain.ports import TokenUsage
+from epp.core.domain.ports import LoadReport, RequestReport, TokenUsage
 from epp.core.domain.request import InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle, ProfileResult
 from epp.core.scheduling.pickers.max_score import MaxScorePicker
@@ -226,6 +226,35 @@ class FaultyMemory:
         raise PluginFault("of the memory")
 
 
+class FaultyOutcomes:
+    """A filter that notes nothing of what becomes of requests."""
+
+    def filter(self, cycle: Cycle, candidates: Candidates) -> Candidates:
+        return candidates
+
+    def moved(self, reservation: Reservation, slot: int, now: float) -> None:
+        raise PluginFault("moved")
+
+    def first_token(self, reservation: Reservation, now: float) -> None:
+        raise PluginFault("first token")
+
+    def released(self, reservation: Reservation, now: float) -> None:
+        raise PluginFault("released")
+
+    def finished(self, decision: Decision, report: RequestReport) -> None:
+        raise PluginFault("finished")
+
+
+class FaultyLoads:
+    """A filter that notes no scrape."""
+
+    def filter(self, cycle: Cycle, candidates: Candidates) -> Candidates:
+        return candidates
+
+    def load_noted(self, slot: int, report: LoadReport, now: float) -> None:
+        raise PluginFault("load")
+
+
 def policy(
     *,
     scorer: Any = None,
@@ -265,6 +294,8 @@ FAULTY_DECISIONS: dict[str, Callable[[], Policy]] = {
     "decider": lambda: staged_policy(TwoStages(FaultyDecider().wants_stage)),
     "picker of nobody for a further stage": lambda: staged_policy(TwoStages(), NobodyPicker()),
     "picker of a stranger for a further stage": lambda: staged_policy(TwoStages(), NobodyPicker(99)),
+    "picker of a strange fallback": lambda: policy(picker=NobodyPicker(0, 99)),
+    "picker of a strange fallback for a further stage": lambda: staged_policy(TwoStages(), NobodyPicker(0, 99)),
     "observer": lambda: policy(only=FaultyObserver()),
     "request marker": lambda: policy(only=FaultyRequestMarker()),
 }

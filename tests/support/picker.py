@@ -35,8 +35,9 @@ from epp.core.scheduling.scorers.queue import QueueScorer
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster
 from epp.edge.extproc.body_budget import BodyBudget
-from epp.edge.extproc.executor import RoutingPort, Services, StreamExecutor
+from epp.edge.extproc.executor import StreamExecutor
 from epp.edge.extproc.grpc_transport import GrpcSettings, GrpcTransport
+from epp.edge.extproc.services import RoutingPort, Services
 from tests.support.eventually import eventually
 from tests.support.lost_errors import no_lost_errors
 
@@ -110,16 +111,17 @@ class Picker:
             Endpoint.create(namespace="default", pod=f"pod-{n}", rank=0, address=f"10.0.0.{n + 1}", port=PORT)
             for n in range(endpoints)
         )
+        self.faults = RecordedFaults()
         self.ledger = InFlightLedger()
         self.roster = Roster(self.ledger, clock)
         self.roster.objects_changed(ObjectState(POOL, self.endpoints, objectives, rewrites))
         chosen = MaxScorePicker(PickerParameters())
         profile = Profile("default", (), (WeightedScorer("queue-scorer", scorer or QueueScorer(), 1.0),), chosen)
-        scheduler = Scheduler(Policy((profile,), SingleProfileHandler(), producers), self.ledger, Random(1), clock)
+        policy = Policy((profile,), SingleProfileHandler(), producers)
+        scheduler = Scheduler(policy, self.ledger, Random(1), clock, self.faults.fault)
         self.router = Router(self.roster, scheduler, RoutingPolicy(), clock)
         self.routing: RoutingPort = self.router
         self.metrics = RecordedMetrics()
-        self.faults = RecordedFaults()
         self.budget = BodyBudget(budget_bytes)
         self.wants_sample: Callable[[], bool] = lambda: False
         self.tokens: TokenSource | None = None
@@ -206,6 +208,9 @@ class HoldingRouter:
 
     def response_begun(self, decision: Decision, destination: str) -> None:
         self._router.response_begun(decision, destination)
+
+    def first_token(self, decision: Decision) -> None:
+        self._router.first_token(decision)
 
     def release(self, decision: Decision) -> bool:
         return self._router.release(decision)

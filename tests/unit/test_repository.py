@@ -229,3 +229,17 @@ def test_the_wheel_is_whole_and_works_without_the_checkout(tmp_path: Path) -> No
     run = [sys.executable, "-c", script]
     shown = subprocess.run(run, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True, timeout=30)
     assert shown.stdout.strip() == str(installed / "epp" / "_envoy")
+
+
+def test_no_pattern_repeats_a_group_possessively() -> None:
+    """Python before 3.11.5 matches such patterns wrongly (cpython#106052); repeated single characters are fine."""
+    possessive = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+|\(\?>")
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in PYTHON
+        if path != Path(__file__)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and possessive.search(node.value.decode("latin-1") if isinstance(node.value, bytes) else str(node.value))
+    ]
+    assert found == []

@@ -1,5 +1,6 @@
 """Loads an EndpointPickerConfig: every dialect from v1.0 of the reference on, every mistake at once."""
 
+from epp.core.config.built_in_policies import DEFAULT_POLICY, POLICIES
 from epp.core.config.catalogue import Catalogue
 from epp.core.config.data_layer import read_data_layer
 from epp.core.config.flow_control import read_flow_control
@@ -24,31 +25,15 @@ NEXT_API_VERSION = "llm-d.ai/v1"
 OLD_API_VERSION = "inference.networking.x-k8s.io/v1alpha1"
 KIND = "EndpointPickerConfig"
 
-DEFAULT_SOURCE = "built-in default configuration"
-DEFAULT_TEXT = f"""\
-apiVersion: {API_VERSION}
-kind: {KIND}
-plugins:
-- type: queue-scorer
-- type: kv-cache-utilization-scorer
-- type: prefix-cache-scorer
-- type: max-score-picker
-schedulingProfiles:
-- name: default
-  plugins:
-  - pluginRef: queue-scorer
-    weight: 2
-  - pluginRef: kv-cache-utilization-scorer
-    weight: 2
-  - pluginRef: prefix-cache-scorer
-    weight: 3
-  - pluginRef: max-score-picker
-"""
+
+def built_in_policy(name: str, catalogue: Catalogue) -> PickerConfig:
+    """The settings of a built-in policy; raises KeyError."""
+    return load_config(POLICIES[name], f"built-in policy {name}", catalogue)
 
 
 def default_config(catalogue: Catalogue) -> PickerConfig:
     """What applies without a configuration."""
-    return load_config(DEFAULT_TEXT, DEFAULT_SOURCE, catalogue)
+    return built_in_policy(DEFAULT_POLICY, catalogue)
 
 
 def load_config(

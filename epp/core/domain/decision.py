@@ -1,4 +1,8 @@
-"""A decision: where one request goes, and the numbers that led there."""
+"""A decision: where one request goes, and the numbers that led there.
+
+The values are not tracked by the cyclic garbage collector (`gc=False`): nothing in them refers back to them, and one
+decision makes several of them.
+"""
 
 from collections.abc import Callable
 from enum import Enum
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from epp.core.domain.ports import TokenUsage
 
 
-class Reservation(msgspec.Struct, frozen=True):
+class Reservation(msgspec.Struct, frozen=True, gc=False):
     """A place taken in the in-flight ledger by a pick; `generation` guards against a slot that was used again."""
 
     slot: int
@@ -28,7 +32,7 @@ class Reservation(msgspec.Struct, frozen=True):
     """for a stage beside the endpoint that answers: a request may have several"""
 
 
-class ScorerColumn(msgspec.Struct, frozen=True):
+class ScorerColumn(msgspec.Struct, frozen=True, gc=False):
     """One scorer's opinion of all candidates, in their order."""
 
     plugin: str
@@ -37,7 +41,7 @@ class ScorerColumn(msgspec.Struct, frozen=True):
     """shape (candidates,), each in 0..1, before the weight"""
 
 
-class ScoreCard(msgspec.Struct, frozen=True):
+class ScoreCard(msgspec.Struct, frozen=True, gc=False):
     """Why an endpoint was picked: the candidates and what every scorer said of them."""
 
     profile: str
@@ -56,7 +60,7 @@ class Stage(Enum):
     """the prompt becomes KV cache"""
 
 
-class StagePick(msgspec.Struct, frozen=True):
+class StagePick(msgspec.Struct, frozen=True, gc=False):
     """Where a further stage of the request runs."""
 
     stage: Stage
@@ -83,7 +87,7 @@ class MetadataNumber(msgspec.Struct, frozen=True):
     number: int
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """The answer to one request."""
 
     request: InferenceRequest

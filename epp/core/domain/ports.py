@@ -102,6 +102,27 @@ class LoadSink(Protocol):
         """The page could not be read; `local_origin` when no HTTP answer came at all."""
 
 
+class EngineTotals(msgspec.Struct, frozen=True):
+    """Sums and counts that an engine keeps since its start; None where it has no such metric."""
+
+    first_token_s: float | None = None
+    """seconds from arrival to the first token, of `first_tokens` requests together"""
+    first_tokens: float | None = None
+    prefill_s: float | None = None
+    """seconds from schedule to the first token, of `prefills` requests together"""
+    prefills: float | None = None
+    token_gap_s: float | None = None
+    """seconds between output tokens, of `token_gaps` of them together"""
+    token_gaps: float | None = None
+    prompt_tokens: float | None = None
+    cached_tokens: float | None = None
+    """prompt tokens found in the prefix cache"""
+    output_tokens: float | None = None
+
+
+NO_TOTALS = EngineTotals()
+
+
 class LoadReport(msgspec.Struct, frozen=True):
     """The numbers of one metrics page; None where the page does not have the metric."""
 
@@ -119,6 +140,7 @@ class LoadReport(msgspec.Struct, frozen=True):
     """LoRA adapters that fit on the device at once; None without LoRA"""
     running_adapters: Sequence[str] = ()
     waiting_adapters: Sequence[str] = ()
+    totals: EngineTotals = NO_TOTALS
 
 
 class TokenSource(Protocol):

@@ -11,7 +11,7 @@ from functools import cache
 import msgspec
 
 _encode = msgspec.json.Encoder().encode
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*"|[{}\[\]]', re.DOTALL)
 """a whole string, or a bracket"""
 _PLAIN = re.compile(rb"[^\s,\]}]++")
 """a number or a literal"""

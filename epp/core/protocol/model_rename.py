@@ -19,7 +19,7 @@ MODEL = "model"
 EVENT_PARENTS = frozenset(("response", "message"))
 
 _PLAIN_MEMBERS = re.compile(
-    rb'(?:[ \t\r\n]*+"(?!model")[^"\\]*+"[ \t\r\n]*+:[ \t\r\n]*+(?:"[^"\\]*+"|[-+.\w]++)[ \t\r\n]*+,)++'
+    rb'(?:[ \t\r\n]*+"(?!model")[^"\\]*+"[ \t\r\n]*+:[ \t\r\n]*+(?:"[^"\\]*+"|[-+.\w]++)[ \t\r\n]*+,)+'
 )
 """whole members with other names and plain values: skipped at once, which halves the time an event takes"""
 _IN_OBJECT = re.compile(rb'["{}\[\],]')

@@ -117,6 +117,10 @@ class QueueingRouter:
             self._evictor.response_begun(decision.reservation.serial)
         self._router.response_begun(decision, destination)
 
+    def first_token(self, decision: Decision) -> None:
+        """See Router."""
+        self._router.first_token(decision)
+
     def release(self, decision: Decision) -> bool:
         """See Router; somebody who waits may have the place."""
         is_first = self._router.release(decision)

@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 import numpy as np
 
-from epp.core.domain.decision import Decision
+from epp.core.domain.decision import Decision, Reservation
 from epp.core.domain.errors import DroppedReason, ServiceUnavailable
 from epp.core.domain.ports import Clock, RequestReport
 from epp.core.domain.request import InferenceRequest
@@ -79,7 +79,7 @@ class Router:
         one is held to be unreachable. Further stages are over by then, and their places are given back.
         """
         for pick in decision.further:
-            self._roster.ledger.release(pick.reservation)
+            self._release(pick.reservation)
         if not destination:
             return
         if destination == decision.destination:
@@ -90,16 +90,29 @@ class Router:
             self._roster.cooldowns.failed(decision.endpoint.key, self._clock())
         position = snapshot.by_destination.get(destination)
         if position is not None:
-            self._roster.ledger.move(decision.reservation, int(snapshot.slots[position]))
+            slot = int(snapshot.slots[position])
+            self._roster.ledger.move(decision.reservation, slot)
+            self._scheduler.moved(decision.reservation, slot)
+
+    def first_token(self, decision: Decision) -> None:
+        """The first token of the answer was seen."""
+        self._scheduler.first_token(decision.reservation)
 
     def release(self, decision: Decision) -> bool:
         """The request is over; False when it was released before."""
         for pick in decision.further:
-            self._roster.ledger.release(pick.reservation)
-        return self._roster.ledger.release(decision.reservation)
+            self._release(pick.reservation)
+        return self._release(decision.reservation)
+
+    def _release(self, reservation: Reservation) -> bool:
+        if not self._roster.ledger.release(reservation):
+            return False
+        self._scheduler.released(reservation)
+        return True
 
     def finished(self, decision: Decision, report: RequestReport) -> None:
-        """What is known of a released request; called once."""
+        """What is known of a released request; called once, at once after `release`."""
+        self._scheduler.finished(decision, report)
 
     def _schedule(self, request: InferenceRequest, *, sheds: bool) -> Decision:
         now = self._clock()

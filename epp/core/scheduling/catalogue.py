@@ -20,6 +20,7 @@ from epp.core.config.settings_types import (
 from epp.core.scheduling.attributes import PRODUCER_IS_IMPLIED
 from epp.core.scheduling.built_in import BuiltIn, DeciderByName, Plugin, built_in, no_decider
 from epp.core.scheduling.control_catalogue import REQUEST_CONTROL, SESSION_ID_PRODUCER
+from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from epp.core.scheduling.filters.by_label import ByLabelFilter, ByLabelParameters
 from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter
 from epp.core.scheduling.filters.endpoint_attribute import EndpointAttributeFilter, EndpointAttributeFilterParameters
@@ -47,7 +48,7 @@ from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
 from epp.core.scheduling.scorers.active_request import ActiveRequestParameters, ActiveRequestScorer
 from epp.core.scheduling.scorers.context_length_aware import ContextLengthAware, ContextLengthAwareParameters
 from epp.core.scheduling.scorers.endpoint_attribute import EndpointAttributeScorer, EndpointAttributeScorerParameters
-from epp.core.scheduling.scorers.expected_cost import ExpectedCostParameters, ExpectedCostScorer
+from epp.core.scheduling.scorers.expected_cost import ExpectedCostScorer
 from epp.core.scheduling.scorers.header_label_affinity import HeaderLabelAffinityParameters, HeaderLabelAffinityScorer
 from epp.core.scheduling.scorers.kv_cache import KvCacheScorer
 from epp.core.scheduling.scorers.load_aware import LoadAwareParameters, LoadAwareScorer

@@ -42,6 +42,8 @@ class Candidates:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """All candidates in order."""
         everyone = self.snapshot.endpoints
+        if self.slots is self.snapshot.slots:
+            return everyone
         return tuple(everyone[position] for position in self.positions.tolist())
 
     def keep(self, indices: Sequence[int] | NDArray[np.intp] | NDArray[np.bool_]) -> "Candidates":

@@ -5,10 +5,10 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from epp.core.domain.decision import Disaggregation, MetadataNumber, Reservation, Stage
+from epp.core.domain.decision import Decision, Disaggregation, MetadataNumber, Reservation, Stage
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import ResourceExhausted
-from epp.core.domain.ports import TokenUsage
+from epp.core.domain.ports import LoadReport, RequestReport, TokenUsage
 from epp.core.domain.request import InferenceRequest
 from epp.core.scheduling.cycle import Candidates, Cycle, ProfileResult
 from epp.core.state.columns import FloatColumn
@@ -94,6 +94,36 @@ class PickObserver(Protocol):
 
     def picked(self, cycle: Cycle, reservation: Reservation) -> None:
         """`cycle.profile` picked the slot of `reservation`; the primary profile is told last."""
+        ...
+
+
+@runtime_checkable
+class OutcomeObserver(Protocol):
+    """Is told what becomes of a request after its pick; `now` is monotonic seconds."""
+
+    def moved(self, reservation: Reservation, slot: int, now: float) -> None:
+        """Another endpoint serves the request: the place is in its slot from now on."""
+        ...
+
+    def first_token(self, reservation: Reservation, now: float) -> None:
+        """The first piece of the answer passed; for requests whose answer is seen only."""
+        ...
+
+    def released(self, reservation: Reservation, now: float) -> None:
+        """The request is over; called once, whatever happened to it."""
+        ...
+
+    def finished(self, decision: Decision, report: RequestReport) -> None:
+        """What is known of it, at once after `released`; not called where nothing is known."""
+        ...
+
+
+@runtime_checkable
+class LoadObserver(Protocol):
+    """Is told of every scrape."""
+
+    def load_noted(self, slot: int, report: LoadReport, now: float) -> None:
+        """The metrics page of the slot's owner was read; the load columns have it already."""
         ...
 
 

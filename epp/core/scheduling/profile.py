@@ -7,6 +7,11 @@ from epp.core.domain.decision import ScoreCard, ScorerColumn
 from epp.core.domain.errors import DroppedReason, ResourceExhausted
 from epp.core.scheduling.cycle import Candidates, Cycle, ProfileResult
 from epp.core.scheduling.plugins import Filter, Picker, Scorer
+from epp.core.state.columns import FloatColumn
+
+ZERO = np.zeros(())
+ONE = np.ones(())
+"""arrays, because numpy takes longer to look at a plain number than to compare short arrays"""
 
 
 class NamedFilter(msgspec.Struct, frozen=True):
@@ -49,11 +54,14 @@ class Profile(msgspec.Struct, frozen=True):
                     reason=DroppedReason.SATURATED,
                     retry_after_s=1,
                 )
-        totals = np.zeros(len(candidates))
+        totals: FloatColumn | None = None
         columns = []
         for scorer in self.scorers:
-            scores = np.minimum(np.fmax(scorer.plugin.score(cycle, candidates), 0.0), 1.0)
-            totals += scorer.weight * scores
+            scores = np.minimum(np.fmax(scorer.plugin.score(cycle, candidates), ZERO), ONE)
+            weighted = scores if scorer.weight == 1.0 else scorer.weight * scores
+            totals = weighted if totals is None else totals + weighted
             columns.append(ScorerColumn(scorer.name, scorer.weight, scores))
+        if totals is None:
+            totals = np.zeros(len(candidates))
         picked = self.picker.pick(cycle, candidates, totals)
         return ProfileResult(candidates, picked, ScoreCard(self.name, candidates.endpoints, tuple(columns), totals))

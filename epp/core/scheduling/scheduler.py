@@ -11,13 +11,15 @@ from epp.core.config.settings import PluginSettings
 from epp.core.domain.decision import Decision, Reservation, Stage, StagePick
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import ResourceExhausted
-from epp.core.domain.ports import Clock
+from epp.core.domain.ports import Clock, LoadReport, RequestReport
 from epp.core.domain.request import InferenceRequest
 from epp.core.scheduling.conditional_decode import check_available
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
     Conclusion,
     Learner,
+    LoadObserver,
+    OutcomeObserver,
     PickObserver,
     ProfileHandler,
     ProfileMarker,
@@ -31,6 +33,7 @@ from epp.core.scheduling.request_control import NamedProducer, NoteFault, Reques
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
 
+T = TypeVar("T")
 Marker = Callable[[Endpoint], tuple[str, str] | None]
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,8 +61,9 @@ class Policy(msgspec.Struct, frozen=True):
 
     @property
     def learners(self) -> tuple[tuple[str, Learner], ...]:
-        """The producers that learn from decisions, by name."""
-        return tuple((named.name, named.plugin) for named in self.producers if isinstance(named.plugin, Learner))
+        """The plugins that learn from decisions; a producer with its name, because it learns of what it produced."""
+        names = {id(named.plugin): named.name for named in self.producers}
+        return tuple((names.get(id(plugin), ""), plugin) for plugin in self.plugins if isinstance(plugin, Learner))
 
     @property
     def plugins(self) -> tuple[object, ...]:
@@ -103,6 +107,8 @@ class Scheduler:
         plugins = policy.plugins
         self._observers = tuple(plugin for plugin in plugins if isinstance(plugin, PickObserver))
         self._memories = tuple(plugin for plugin in plugins if isinstance(plugin, SlotMemory))
+        self._outcomes = tuple(plugin for plugin in plugins if isinstance(plugin, OutcomeObserver))
+        self._loads = tuple(plugin for plugin in plugins if isinstance(plugin, LoadObserver))
         self._request_markers = tuple(plugin for plugin in plugins if isinstance(plugin, RequestMarker))
         self._mark_answers(policy)
 
@@ -165,12 +171,9 @@ class Scheduler:
         except BaseException:  # a plugin's fault must not leave places taken
             for taken in (reservation, *(pick.reservation for pick in further)):
                 self._ledger.release(taken)
+                self.released(taken)
             raise
-        learners = [learner for name, learner in self._learners if name in cycle.products]
-        lessons = [partial(learner.learn, cycle, reservation) for learner in learners]
-        for pick in further:
-            if pick.stage is Stage.PREFILL:
-                lessons += [partial(learner.learn, cycle, pick.reservation) for learner in learners]
+        learning = [reservation, *(pick.reservation for pick in further if pick.stage is Stage.PREFILL)]
         return Decision(
             request=request.without_prompt(),
             endpoints=endpoints,
@@ -178,7 +181,7 @@ class Scheduler:
             reservation=reservation,
             card=primary.card,
             scheduler_s=self._clock() - now,
-            lessons=tuple(lessons),
+            lessons=(partial(self._learn, self._learners, cycle, learning),) if self._learners else (),
             response_markers=self._response_markers(conclusion, further) if self._bound_markers else self._markers,
             served_markers=self._served_markers,
             reporters=self._reporters,
@@ -204,8 +207,9 @@ class Scheduler:
             result = cycle.results[further.profile]
             if result is not None:
                 tokens = cycle.request.token_count if further.stage is Stage.PREFILL else 0
+                endpoints = result.endpoints  # of a faulty picker, this raises an error: before anything is reserved
                 reservation = self._ledger.reserve(result.slot, tokens, is_further=True)
-                picks.append(StagePick(further.stage, result.endpoints, reservation, result.card))
+                picks.append(StagePick(further.stage, endpoints, reservation, result.card))
 
     def _tell_picks(
         self, cycle: Cycle, conclusion: Conclusion, reservation: Reservation, further: Sequence[StagePick]
@@ -233,8 +237,46 @@ class Scheduler:
 
     def forget_slot(self, slot: int) -> None:
         """The slot has a new owner."""
-        for memory in self._memories:
+        self._tell(self._memories, lambda memory: memory.forget_slot(slot))
+
+    def moved(self, reservation: Reservation, slot: int) -> None:
+        """The request is served by the owner of `slot`."""
+        now = self._clock()
+        self._tell(self._outcomes, lambda observer: observer.moved(reservation, slot, now))
+
+    def first_token(self, reservation: Reservation) -> None:
+        """The first token of the request was seen."""
+        now = self._clock()
+        self._tell(self._outcomes, lambda observer: observer.first_token(reservation, now))
+
+    def released(self, reservation: Reservation) -> None:
+        """The request is over, and its place given back."""
+        now = self._clock()
+        self._tell(self._outcomes, lambda observer: observer.released(reservation, now))
+
+    def finished(self, decision: Decision, report: RequestReport) -> None:
+        """What is known of a released request."""
+        self._tell(self._outcomes, lambda observer: observer.finished(decision, report))
+
+    def load_noted(self, slot: int, report: LoadReport) -> None:
+        """A scrape of the slot's owner was stored."""
+        now = self._clock()
+        self._tell(self._loads, lambda observer: observer.load_noted(slot, report, now))
+
+    def _tell(self, observers: tuple[T, ...], tell: Callable[[T], None]) -> None:
+        """Whoever fails to note something does not keep the others from it, nor the request from its end."""
+        for observer in observers:
             try:
-                memory.forget_slot(slot)
-            except Exception as error:  # noqa: BLE001  the change of objects that it is part of must not stop halfway
-                self._note_fault(f"{type(memory).__name__} failed to forget an endpoint", "", error)
+                tell(observer)
+            except Exception as error:  # noqa: BLE001  see above
+                self._note_fault(f"{type(observer).__name__} failed", "", error)
+
+    def _learn(self, learners: tuple[tuple[str, Learner], ...], cycle: Cycle, reservations: list[Reservation]) -> None:
+        for name, learner in learners:
+            if name and name not in cycle.products:  # a producer that failed has nothing to learn from
+                continue
+            try:
+                for reservation in reservations:
+                    learner.learn(cycle, reservation)
+            except Exception as error:  # noqa: BLE001  what it would have learned is lost, and nothing else
+                self._note_fault(f"{type(learner).__name__} failed to learn", cycle.request.request_id, error)

@@ -3,6 +3,9 @@
 Cells have one writer (whoever scrapes) and no invariant spans two of them, so that they can live in shared memory.
 """
 
+import math
+from enum import IntEnum
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,24 @@ NEVER = -np.inf
 MOST_BELIEVED = 1e12
 NO_ADAPTERS: frozenset[str] = frozenset()
 DEFAULT_KV_BLOCK_TOKENS = 16.0
+MOST_REQUESTS = 1e6
+MOST_TOKENS = 1e9
+"""a scrape that says more is not believed by what is derived from it"""
+
+
+class Derived(IntEnum):
+    """What a scrape says beside our own books."""
+
+    OTHERS = 0
+    """requests there that were not ours at the scrape: running and waiting ones beyond our own"""
+    OTHERS_WAITING = 1
+    """those of them that waited, at most `waiting`"""
+    OTHERS_TOKENS = 2
+    """used tokens of the KV cache beyond the prompt tokens in our own books"""
+    USED_TOKENS = 3
+    """used tokens of the KV cache"""
+    CAPACITY_TOKENS = 4
+    """tokens that the KV cache holds, infinite where that is not known"""
 
 
 class LoadColumns:
@@ -48,6 +69,11 @@ class LoadColumns:
         """our own unfinished requests at that moment"""
         self.in_flight_tokens: FloatColumn = np.zeros(slots)
         """their prompt tokens"""
+        self.derived: NDArray[np.float64] = np.zeros((slots, len(Derived)))
+        """a row of `Derived` for each slot, worked out once per scrape, so that a decision reads them all at once"""
+        self.derived[:, Derived.CAPACITY_TOKENS] = np.inf
+        self.listed_adapters: FloatColumn = np.zeros(slots)
+        """number of adapters with requests running or waiting"""
         self.running_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
         self.waiting_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
 
@@ -93,6 +119,27 @@ class LoadColumns:
         ):
             if value is not None and 0.0 <= value <= MOST_BELIEVED:
                 cells[slot] = value
-        self.running_adapters[slot] = frozenset(report.running_adapters)
-        self.waiting_adapters[slot] = frozenset(report.waiting_adapters)
+        running = self.running_adapters[slot] = frozenset(report.running_adapters)
+        waiting = self.waiting_adapters[slot] = frozenset(report.waiting_adapters)
+        self.listed_adapters[slot] = len(running | waiting)
+        self._derive(slot, books.requests, books.tokens)
         self.updated_at[slot] = now
+
+    def _derive(self, slot: int, in_flight: int, in_flight_tokens: int) -> None:
+        waiting = _believable(float(self.waiting[slot]), MOST_REQUESTS)
+        others = max(0.0, waiting + _believable(float(self.running[slot]), MOST_REQUESTS) - in_flight)
+        blocks = _believable(float(self.kv_blocks[slot]), MOST_TOKENS)
+        capacity = min(MOST_TOKENS, blocks * _believable(float(self.kv_block_tokens[slot]), MOST_TOKENS))
+        used = _believable(float(self.kv_usage[slot]), 1.0) * capacity
+        self.derived[slot] = (
+            others,
+            min(others, waiting),
+            max(0.0, used - in_flight_tokens),
+            used,
+            capacity or np.inf,
+        )
+
+
+def _believable(value: float, most: float) -> float:
+    """From 0 to `most`; what is no finite number counts as 0."""
+    return min(max(value, 0.0), most) if math.isfinite(value) else 0.0

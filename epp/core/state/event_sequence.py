@@ -10,6 +10,8 @@ Rules for a live batch with number n after number `last`:
     n = last + 1                          applied; after a lost connection first checked by a replay
     n <= last, not younger than `last`    a repetition, dropped
     n <= last, younger                    the engine was started again: void, then from 0
+    n > last, older than `last`           of an engine that is no more and waited for a replay, dropped; should it be a
+                                          clock that was set back, the gap is noticed later
     n > last + 1                          a gap: replay
 """
 
@@ -147,6 +149,8 @@ class EventSequence:
             if not batch.ts > self._last_ts:
                 return []
             return [*self._restart(), *self._take(number, batch, now)]
+        if batch.ts < self._last_ts:
+            return []
         has_gap = number != self._last + 1
         if may_ask and (has_gap or self._is_unchecked):
             if self._attempts < MOST_ATTEMPTS:

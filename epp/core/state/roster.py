@@ -34,13 +34,16 @@ class Roster:
         *,
         metrics_stale_after_s: float = 2.0,
         slot_renewed: Callable[[int], None] | None = None,
+        load_noted: Callable[[int, LoadReport], None] | None = None,
     ) -> None:
+        """`slot_renewed` is called with a slot that has a new owner, `load_noted` after a scrape was stored."""
         self.ledger = ledger
         self.load = LoadColumns()
         self.cooldowns = CoolDowns()
         self.current: PoolSnapshot = empty_snapshot()
         self._clock = clock
         self._slot_renewed = slot_renewed
+        self._load_noted = load_noted
         self._metrics_stale_after_s = metrics_stale_after_s
         self._slots: dict[Identity, int] = {}
         self._retired: dict[Identity, int] = {}
@@ -78,6 +81,8 @@ class Roster:
         if slot is not None:
             now = self._clock()
             self.load.store(slot, report, now, self.ledger.counts(slot))
+            if self._load_noted is not None:
+                self._load_noted(slot, report)
             self.cooldowns.succeeded(endpoint.key, now)
 
     def scrape_failed(self, endpoint: Endpoint, *, local_origin: bool) -> None:

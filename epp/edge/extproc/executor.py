@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 import grpc
 import msgspec
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
-from epp.core.domain.ports import Clock, MetricSink, RequestReport, TokenSource
+from epp.core.domain.ports import RequestReport
 from epp.core.domain.request import InferenceRequest
 from epp.core.flow.refusals import shutting_down
-from epp.core.flow.ticket import Answer, BreakOff, Ticket
+from epp.core.flow.ticket import Answer, Ticket
 from epp.core.protocol.commands import (
     CancelRouting,
     Command,
@@ -30,10 +29,9 @@ from epp.core.protocol.commands import (
 )
 from epp.core.protocol.conversation import Conversation
 from epp.core.protocol.events import Decided, Event, Held, Refused, StreamEnded
-from epp.core.protocol.request_side import ConversationSettings
 from epp.edge.extproc import codec
-from epp.edge.extproc.body_budget import BodyBudget
 from epp.edge.extproc.refusals import to_http
+from epp.edge.extproc.services import Services
 from epp.edge.extproc.token_wait import TokenWait
 from epp.edge.extproc.transport import ServerStream
 
@@ -41,38 +39,6 @@ LONGEST_WAIT_S = 119.0
 """with the conversation's margin just below the max_message_timeout of our Envoy configurations, 120 s"""
 BUDGET_WAIT_S = 5.0
 """how long a stream waits for room in the body budget before it is refused"""
-
-
-class RoutingPort(Protocol):
-    """What the executor needs of `epp.core.routing.router.Router`."""
-
-    def decide(self, request: InferenceRequest) -> Decision | Ticket: ...
-    def dispatched(self, decision: Decision, break_off: BreakOff) -> None: ...
-    def response_begun(self, decision: Decision, destination: str) -> None: ...
-    def release(self, decision: Decision) -> bool: ...
-    def finished(self, decision: Decision, report: RequestReport) -> None: ...
-
-
-class FaultLog(Protocol):
-    """Where faults of our own and of the proxy are reported; never called for an ordinary request."""
-
-    def fault(self, event: str, request_id: str, error: BaseException) -> None: ...
-
-
-class Services(msgspec.Struct, frozen=True):
-    """What all streams share."""
-
-    routing: RoutingPort
-    metrics: MetricSink
-    faults: FaultLog
-    clock: Clock
-    settings: ConversationSettings
-    budget: BodyBudget
-    new_request_id: Callable[[], str]
-    wants_sample: Callable[[], bool]
-    """whether the next request's response body is to be looked at"""
-    tokens: TokenSource | None = None
-    """who tells token ids before a request is routed; None where no plugin has a use for them"""
 
 
 class StreamExecutor:
@@ -157,7 +123,7 @@ class StreamExecutor:
             case OverrideMode():
                 send(codec.encode_override(command))
             case NoteFirstToken():
-                self._first_token_at = self._services.clock()
+                self._note_first_token()
             case ExtendTimeout():
                 send(codec.encode_extension(command))
             case Refuse():
@@ -254,14 +220,7 @@ class StreamExecutor:
         services.routing.dispatched(answer, self._break_off)
         self._receive(Decided(answer))
         if lessons:
-            asyncio.get_running_loop().call_soon(self._learn, lessons)
-
-    def _learn(self, lessons: tuple[Callable[[], None], ...]) -> None:
-        for lesson in lessons:
-            try:
-                lesson()
-            except Exception as error:  # noqa: BLE001  what it would have learned is lost, and nothing else
-                self._services.faults.fault("a plugin failed to learn", self._request_id, error)
+            asyncio.get_running_loop().call_soon(_learn, lessons)
 
     def _break_off(self, refusal: Refusal) -> None:
         """Ends a dispatched request (BreakOff)."""
@@ -297,6 +256,11 @@ class StreamExecutor:
         if self._decision is not None:
             self._served = destination
             self._services.routing.response_begun(self._decision, destination)
+
+    def _note_first_token(self) -> None:
+        self._first_token_at = self._services.clock()
+        if self._decision is not None:
+            self._services.routing.first_token(self._decision)
 
     def _release(self, command: Release) -> None:
         decision = self._decision
@@ -348,3 +312,8 @@ class StreamExecutor:
         )
         self._account()
         self._stream.resume_reading()
+
+
+def _learn(lessons: tuple[Callable[[], None], ...]) -> None:
+    for lesson in lessons:
+        lesson()

@@ -1,6 +1,6 @@
 """Reads every endpoint's page in the dialect of its engine, which a pod label names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import LoadReport
@@ -14,11 +14,17 @@ class Dialects:
     """Metric names by engine; an endpoint without a label, or with an unknown engine, is read as the default one."""
 
     def __init__(
-        self, engines: Mapping[str, MetricNames], default: MetricNames, labels: Sequence[str] = ENGINE_LABELS
+        self,
+        engines: Mapping[str, MetricNames],
+        default: MetricNames,
+        labels: Sequence[str] = ENGINE_LABELS,
+        wants_totals: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`wants_totals` says for each page whether the engine's totals are read too; they need not be new."""
         self._engines = engines
         self._default = default
         self._labels = labels
+        self._wants_totals = wants_totals
 
     def names_for(self, endpoint: Endpoint) -> MetricNames:
         """The dialect of one endpoint."""
@@ -30,4 +36,4 @@ class Dialects:
 
     def scan(self, endpoint: Endpoint, page: bytes) -> LoadReport:
         """The load that an endpoint's page tells."""
-        return scan(page, self.names_for(endpoint))
+        return scan(page, self.names_for(endpoint), with_totals=self._wants_totals())

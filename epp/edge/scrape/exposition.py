@@ -13,8 +13,10 @@ import msgspec
 
 from epp.core.domain.errors import InvalidInput
 
-_SAMPLE = re.compile(rb'[ \t]*(?:\{((?:[^"}\n]++|"(?:[^"\\\n]|\\.)*+")*+)\}[ \t]*)?([-+0-9.eE]{1,40})(?=[ \t\r\n]|\Z)')
-_LABEL = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\\n]|\\.)*+)"')
+_SAMPLE = re.compile(
+    rb'[ \t]*(?:\{((?:[^"}\n]++|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*")*)\}[ \t]*)?([-+0-9.eE]{1,40})(?=[ \t\r\n]|\Z)'
+)
+_LABEL = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"([^"\\\n]*+(?:\\.[^"\\\n]*+)*)"')
 _NAME_ENDS = (b"{", b" ", b"\t")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n"}

@@ -1,4 +1,4 @@
-"""Finds a load on a metrics page: the few series that say how loaded the engine is, by the names of its dialect.
+"""Finds a load on a metrics page: the few series that say how loaded the engine is and has been.
 
 Gauges of several engines on one page (data parallelism inside a pod): waiting and running are summed, of the KV cache
 usage the highest counts. An info metric of LoRA adapters keeps a series for every combination of adapters it has ever
@@ -8,27 +8,30 @@ Source: model server protocol, proposal 003; newest-series rule as in the refere
 
 from collections.abc import Iterable
 
-from epp.core.domain.ports import LoadReport
+import msgspec
+
+from epp.core.domain.ports import EngineTotals, LoadReport
 from epp.edge.scrape.exposition import MetricSpec, Sample, samples
-from epp.edge.scrape.metric_names import MetricNames
+from epp.edge.scrape.metric_names import MetricNames, TotalNames
 
 MOST_REQUESTS = 1e7
 MOST_BLOCKS = 1e10
+MOST_TOTAL = 1e15
 _ROUNDING = 1e-6
 NO_LOAD = LoadReport()
 
 
-def scan(page: bytes, names: MetricNames) -> LoadReport:
+def scan(page: bytes, names: MetricNames, *, with_totals: bool = True) -> LoadReport:
     """The load that a page tells; equal to NO_LOAD when it has none of the metrics.
 
-    Negative, infinite and absurd values count as missing.
+    Negative, infinite and absurd values count as missing. The totals double the time that it takes.
     """
     waiting = _within(_samples(page, names.waiting), MOST_REQUESTS)
     running = _within(_samples(page, names.running), MOST_REQUESTS)
     usages = next(filter(None, (_within(samples(page, spec), 1.0 + _ROUNDING) for spec in names.kv_usage)), [])
     block_tokens, blocks = _cache_size(page, names)
     adapters = _newest_labels(_samples(page, names.lora_info))
-    return LoadReport(
+    report = LoadReport(
         waiting=sum(waiting) if waiting else None,
         running=sum(running) if running else None,
         kv_usage=min(1.0, max(usages)) if usages else None,
@@ -37,6 +40,32 @@ def scan(page: bytes, names: MetricNames) -> LoadReport:
         max_adapters=_count(adapters.get("max_lora", "")),
         running_adapters=_listed(adapters.get("running_lora_adapters", "")),
         waiting_adapters=_listed(adapters.get("waiting_lora_adapters", "")),
+    )
+    if names.totals is None or not with_totals or report == NO_LOAD:
+        return report
+    return msgspec.structs.replace(report, totals=_totals(page, names.totals))
+
+
+def _totals(page: bytes, names: TotalNames) -> EngineTotals:
+    """Sums over the engines of the page."""
+
+    def of(*specs: MetricSpec) -> float | None:
+        for spec in specs:
+            found = _within(samples(page, spec), MOST_TOTAL)
+            if found:
+                return sum(found)
+        return None
+
+    return EngineTotals(
+        first_token_s=of(names.first_token_s),
+        first_tokens=of(names.first_tokens),
+        prefill_s=of(names.prefill_s),
+        prefills=of(names.prefills),
+        token_gap_s=of(*names.token_gap_s),
+        token_gaps=of(*names.token_gaps),
+        prompt_tokens=of(names.prompt_tokens),
+        cached_tokens=of(*names.cached_tokens),
+        output_tokens=of(names.output_tokens),
     )
 
 

@@ -5,6 +5,20 @@ import msgspec
 from epp.edge.scrape.exposition import MetricSpec
 
 
+class TotalNames(msgspec.Struct, frozen=True):
+    """Sums and counts since the engine's start, as in EngineTotals; of alternatives the first on the page counts."""
+
+    first_token_s: MetricSpec
+    first_tokens: MetricSpec
+    prefill_s: MetricSpec
+    prefills: MetricSpec
+    token_gap_s: tuple[MetricSpec, ...]
+    token_gaps: tuple[MetricSpec, ...]
+    prompt_tokens: MetricSpec
+    cached_tokens: tuple[MetricSpec, ...]
+    output_tokens: MetricSpec
+
+
 class MetricNames(msgspec.Struct, frozen=True):
     """One dialect; None where the engine has no such metric."""
 
@@ -24,3 +38,4 @@ class MetricNames(msgspec.Struct, frozen=True):
     """gauge of the number of blocks, where it is no label"""
     lora_info: MetricSpec | None = None
     """info metric of the LoRA adapters"""
+    totals: TotalNames | None = None

@@ -8,11 +8,12 @@ not depend on how often it is called. A request that arrives during a step is lo
 from epp.lab.fake_vllm.kv_cache import BlockPool
 from epp.lab.fake_vllm.kv_event_log import KvEventLog
 from epp.lab.fake_vllm.latency import step_duration_s
-from epp.lab.fake_vllm.scheduler import Plan, Scheduler
+from epp.lab.fake_vllm.scheduler import Plan, Scheduler, Share
 from epp.lab.fake_vllm.sequence import EngineRequest, Phase, Sequence, TokenOutput
 from epp.lab.fake_vllm.settings import EngineSettings
 from epp.lab.fake_vllm.stats import (
     LATENCY_BUCKETS_S,
+    TOKEN_GAP_BUCKETS_S,
     TTFT_BUCKETS_S,
     Counters,
     EngineStats,
@@ -22,13 +23,16 @@ from epp.lab.fake_vllm.stats import (
 
 
 class Engine:
-    """One simulated vLLM engine. `published`, `ttft`, `latency` and `lora_history` change only at the end of a step."""
+    """One simulated vLLM engine. `published`, the histograms and `lora_history` change only at the end of a step."""
 
     def __init__(self, settings: EngineSettings, kv_events: KvEventLog | None = None) -> None:
         """`kv_events` is told what happens to the prefix cache; somebody must take it out again."""
         self.settings = settings
         self.published = EngineStats()
         self.ttft = Histogram(TTFT_BUCKETS_S)
+        self.prefill = Histogram(LATENCY_BUCKETS_S)
+        """seconds from schedule to first token"""
+        self.token_gaps = Histogram(TOKEN_GAP_BUCKETS_S)
         self.latency = Histogram(LATENCY_BUCKETS_S)
         self.lora_history = LoraHistory()
         self._counters = Counters()
@@ -113,6 +117,9 @@ class Engine:
         if not plan.shares:
             self._plan = None
             return
+        for share in plan.shares:
+            if share.sequence.scheduled_at is None:
+                share.sequence.scheduled_at = at
         self._plan = plan
         self._step_ends_at = at + step_duration_s(
             self.settings.latency,
@@ -120,6 +127,7 @@ class Engine:
             sequences=len(plan.shares),
             adapter_loads=plan.adapter_loads,
             context_tokens=sum(share.sequence.computed for share in plan.shares),
+            attention_squares=sum(_squares(share) for share in plan.shares if share.prefill),
         )
 
     def _end_step(self, plan: Plan, outputs: list[TokenOutput]) -> None:
@@ -145,6 +153,10 @@ class Engine:
         if index == 0:
             counters.prompt_tokens += sequence.prompt_tokens
             self.ttft.observe(self._step_ends_at - sequence.arrived_at)
+            self.prefill.observe(self._step_ends_at - (sequence.scheduled_at or 0.0))
+        else:
+            self.token_gaps.observe(self._step_ends_at - sequence.last_token_at)
+        sequence.last_token_at = self._step_ends_at
         if index + 1 < sequence.output_tokens:
             sequence.grow(self.settings.block_size)
             return TokenOutput(request.request_id, index, None, sequence.cached_tokens or 0)
@@ -181,3 +193,9 @@ class Engine:
                 ",".join(scheduler.waiting_adapters.names()),
                 self._step_ends_at,
             )
+
+
+def _squares(share: Share) -> int:
+    """Growth of the square of the computed tokens: what attention costs."""
+    before = share.sequence.computed
+    return (before + share.prefill) ** 2 - before**2

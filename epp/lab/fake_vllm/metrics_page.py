@@ -38,12 +38,7 @@ def render(engine: Engine, settings: PodSettings, process: ProcessStats, *, unix
     created = process.start_unix_s
     _gauges(page, engine.published, settings)
     _counters(page, engine.published, created)
-    page.histogram(
-        "vllm:time_to_first_token_seconds", "Histogram of time to first token in seconds.", engine.ttft, created
-    )
-    page.histogram(
-        "vllm:e2e_request_latency_seconds", "Histogram of e2e request latency in seconds.", engine.latency, created
-    )
+    _histograms(page, engine, created)
     _infos(page, engine, settings, unix_offset_s)
     _process(page, process)
     return page.text()
@@ -74,6 +69,16 @@ def _counters(page: "_Page", stats: EngineStats, created: float) -> None:
         [(f'finished_reason="{reason}"', count) for reason, count in reasons],
         created,
     )
+
+
+def _histograms(page: "_Page", engine: Engine, created: float) -> None:
+    for name, text, histogram in (
+        ("time_to_first_token", "time to first token", engine.ttft),
+        ("inter_token_latency", "inter-token latency", engine.token_gaps),
+        ("e2e_request_latency", "e2e request latency", engine.latency),
+        ("request_prefill_time", "time spent in PREFILL phase for request", engine.prefill),
+    ):
+        page.histogram(f"vllm:{name}_seconds", f"Histogram of {text} in seconds.", histogram, created)
 
 
 def _infos(page: "_Page", engine: Engine, settings: PodSettings, unix_offset_s: float) -> None:

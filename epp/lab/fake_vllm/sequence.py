@@ -54,12 +54,14 @@ class Sequence:
         "computed",
         "hashes",
         "key",
+        "last_token_at",
         "output_tokens",
         "phase",
         "produced",
         "prompt_tokens",
         "request",
         "root",
+        "scheduled_at",
         "tokens",
         "total",
     )
@@ -69,6 +71,8 @@ class Sequence:
     ) -> None:
         self.request = request
         self.arrived_at = arrived_at
+        self.scheduled_at: float | None = None
+        self.last_token_at = 0.0
         self.key = (priority, arrived_at, order)
         self.phase = Phase.ARRIVED
         self.prompt_tokens = token_count(request.prompt)

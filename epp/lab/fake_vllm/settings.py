@@ -22,6 +22,8 @@ class LatencySettings(msgspec.Struct, frozen=True):
     step_per_sequence_s: float = 0.00015
     step_per_context_token_s: float = 0.0
     """reading the KV cache: per token of context of the sequences in the step"""
+    attention_s_per_token_squared: float = 0.0
+    """of a prefill: times (tokens computed after it)^2 - (tokens computed before it)^2"""
     lora_load_s: float = 0.1
     speed: float = 1.0
 
@@ -150,7 +152,13 @@ def _check_latency(latency: LatencySettings) -> None:
         value: float = getattr(latency, field)
         if not (math.isfinite(value) and value > 0):
             raise SettingsError(field, f"must be above 0, got {value}")
-    for field in ("step_base_s", "step_per_sequence_s", "lora_load_s"):
+    for field in (
+        "step_base_s",
+        "step_per_sequence_s",
+        "step_per_context_token_s",
+        "attention_s_per_token_squared",
+        "lora_load_s",
+    ):
         value = getattr(latency, field)
         if not (math.isfinite(value) and value >= 0):
             raise SettingsError(field, f"must not be negative, got {value}")

@@ -53,6 +53,11 @@ def with_text(text: str, **given: str) -> tuple[ServeOptions, PickerConfig]:
 
 def test_without_a_file_the_default_policy_applies() -> None:
     config = picker_config(options_of())
+    assert [scorer.name for scorer in config.profiles[0].scorers] == ["expected-cost-scorer"]
+
+
+def test_the_policy_of_the_reference_is_one_flag_away() -> None:
+    config = picker_config(options_of(policy="reference"))
     weights = {scorer.name: scorer.weight for scorer in config.profiles[0].scorers}
     assert weights == {"queue-scorer": 2, "kv-cache-utilization-scorer": 2, "prefix-cache-scorer": 3}
 
@@ -186,3 +191,13 @@ def test_a_session_key_that_cannot_be_used_names_its_flag(tmp_path: Path, conten
         path.write_bytes(content)
     with pytest.raises(FlagError, match=f"--session-key-file: .*{says}"):
         session_key(options_of(session_key_file=str(path)))
+
+
+def test_totals_of_the_engine_are_read_now_and_then_only() -> None:
+    options, config = with_text("plugins:\n- type: queue-scorer\n")
+    page = b"vllm:num_requests_waiting 1\nvllm:generation_tokens_total 7\n"
+    endpoint = Endpoint.create(namespace="n", pod="p", rank=0, address="10.0.0.1", port=1)
+    for engines in (dialects(options_of(), picker_config(options_of())), dialects(options, config)):
+        read = [engines.scan(endpoint, page).totals.output_tokens for _ in range(400)]
+        assert 0 < read.count(7.0) < 200
+        assert set(read) == {None, 7.0}

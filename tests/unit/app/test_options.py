@@ -217,3 +217,12 @@ model-server-metrics-scheme pool-group pool-name pool-namespace refresh-metrics-
 refresh-prometheus-metrics-interval secure-serving tls-cipher-suites tls-min-version total-queued-requests-metric
 total-running-requests-metric tracing v zap-devel zap-encoder zap-log-level zap-stacktrace-level zap-time-encoding
 """
+
+
+def test_a_built_in_policy_excludes_a_configuration() -> None:
+    assert parsed().policy == "expected-cost"
+    assert parsed(policy="reference").policy == "reference"
+    for given in ({"config_file": "c.yaml"}, {"config_text": "kind: x"}):
+        assert "leave it out, or leave out --config-file and --config-text" in str(refusal(policy="reference", **given))
+        parsed(**given)
+    assert "'best' is none of expected-cost, reference" in str(refusal(policy="best"))

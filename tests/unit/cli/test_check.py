@@ -5,6 +5,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from epp.cli.main import main
+from epp.core.config.built_in_policies import POLICIES
 
 GOOD = """\
 apiVersion: llm-d.ai/v1alpha1
@@ -49,3 +50,19 @@ def test_standard_input_is_read_too() -> None:
     shown = CliRunner().invoke(main, ["check", "-"], input="kind: Nothing\n")
     assert shown.exit_code == 1
     assert "standard input:" in shown.output
+
+
+def test_a_built_in_policy_is_shown_as_a_file_that_is_in_order() -> None:
+    for policy, text in POLICIES.items():
+        shown = CliRunner().invoke(main, ["check", "--policy", policy])
+        assert shown.exit_code == 0, shown.output
+        assert shown.output.startswith(text)
+        assert f"# built-in policy {policy}" in shown.output
+        assert CliRunner().invoke(main, ["check", "-"], input=shown.output).exit_code == 0
+
+
+def test_files_or_a_policy() -> None:
+    for arguments in ([], ["--policy", "reference", "-"]):
+        shown = CliRunner().invoke(main, ["check", *arguments], input=GOOD)
+        assert shown.exit_code == 2
+        assert "give files, or --policy" in shown.output

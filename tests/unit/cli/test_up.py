@@ -33,6 +33,8 @@ def test_help_shows_every_option_and_examples() -> None:
         (["--failure-mode", "ajar"], "'ajar' is not one of 'open', 'close'"),
         (["--config-file", "no-such-file.yaml"], "'no-such-file.yaml' does not exist"),
         (["--requests", "1001"], "1001 is not in the range"),
+        (["--policy", "best"], "'best' is not one of 'expected-cost', 'reference'"),
+        (["--policy", "reference", "--config-file", __file__], "give --policy or --config-file"),
         (["--onse"], "No such option '--onse'"),
     ],
 )

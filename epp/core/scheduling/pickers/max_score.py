@@ -5,6 +5,8 @@ chance alone, which sends a burst that arrives between two scrapes unevenly; pic
 the count is exact.
 """
 
+import numpy as np
+
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.pickers.parameters import PickerParameters
 from epp.core.state.columns import FloatColumn
@@ -26,9 +28,11 @@ class MaxScorePicker:
         return sorted(range(len(ranks)), key=ranks.__getitem__)[: self._count]
 
     def _best(self, cycle: Cycle, candidates: Candidates, totals: FloatColumn) -> int:
-        tied = (totals == totals.max()).nonzero()[0]
-        if len(tied) == 1:
-            return int(tied[0])
+        best = int(totals.argmax())
+        is_best = totals == totals[best]
+        if np.count_nonzero(is_best) == 1:
+            return best
+        tied = is_best.nonzero()[0]
         in_flight = cycle.in_flight(candidates)[tied]
         idlest = tied[in_flight == in_flight.min()]
         return int(idlest[cycle.rng.randrange(len(idlest))])

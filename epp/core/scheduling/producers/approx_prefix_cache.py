@@ -24,6 +24,8 @@ BYTES_PER_TOKEN = 4
 DEFAULT_BLOCK_TOKENS = 16
 DEFAULT_CAPACITY_BLOCKS = 31250
 DEFAULT_MOST_TOKENS = 131072
+FEW = 32
+"""candidates that are looked up one by one"""
 
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -63,8 +65,13 @@ class PrefixMatch:
         """Shape (candidates,)."""
         if not self.by_slot:
             return np.zeros(len(slots))
-        blocks = self.by_slot.get
-        return np.array([blocks(slot, 0) for slot in slots.tolist()], dtype=np.float64)
+        if len(slots) <= FEW:
+            blocks = self.by_slot.get
+            return np.array([blocks(slot, 0) for slot in slots.tolist()], dtype=np.float64)
+        matched = np.fromiter(self.by_slot.keys(), np.intp, len(self.by_slot))
+        by_slot = np.zeros(max(int(slots.max()), int(matched.max())) + 1)
+        by_slot[matched] = np.fromiter(self.by_slot.values(), np.float64, len(self.by_slot))
+        return by_slot[slots]
 
 
 NO_MATCH = PrefixMatch([], DEFAULT_BLOCK_TOKENS, {})
@@ -120,6 +127,9 @@ class ApproxPrefixCacheProducer:
         if not self._auto_tune:
             return 0
         load = cycle.snapshot.load
+        first = candidates.slots[0]
+        if load.kv_blocks[first] > 0.0:
+            return int(load.kv_block_tokens[first])
         known = candidates.slots[load.kv_blocks[candidates.slots] > 0.0]
         return int(load.kv_block_tokens[known[0]]) if len(known) else 0
 

@@ -1,79 +1,71 @@
 """expected-cost-scorer: sends a request where it costs everybody the fewest seconds.
 
     J = backlog + own * (1 + g + harmPerRequest * n) + decodeWeight * E * decode + kvWaitWeight * kv_wait
-        + balanceWeight * max(0, c - mean c) * kvSecondsPerToken * E
+        + loraWeight * lora + balanceWeight * max(0, c - mean c) * kvSecondsPerToken * E
 
 over the candidates, in seconds; score = (max J - J) / (max J - min J), 1 when all are equal. Per endpoint:
-    backlog   prefill seconds of our own requests there that are not worked off yet: every pick adds its `own`, the
-              time that passes takes it away
+    backlog   prefill seconds of our own requests there without a first token, less what time has worked off, and of
+              requests of others that wait there, each as long as ours usually are
     own       prefill seconds of the uncached part of this prompt: linear in its tokens, and attention's square term
-    n         requests in flight: ours, at least what the last scrape showed
-    c         context tokens in flight: ours, at least what the last scrape showed
+    n         requests in flight: ours, and what the last scrape showed beyond ours
+    c         context tokens in flight: ours, and what the last scrape showed beyond ours
     decode    seconds that a step gets longer, for this request and by this request for the n others
-    kv_wait   2 * overflow / occupancy * E * stepSeconds, where prompts and answers in flight exceed the KV cache
-    E         output tokens to expect, at most the request's own limit
+    kv_wait   2 * overflow / occupancy * E * stepSeconds, where prompts and answers in flight exceed the KV cache;
+              beginnings that requests share count once
+    lora      0 if the request's adapter is there or the model is none; its load time if a place is free; else also
+              the time until the least used adapter has drained
+    E         output tokens to expect of the model, at most the request's own limit
     g         min(loadCeiling, rho / (1 - rho)), rho the work dispatched per endpoint-second (moving average): at low
               load the quickest answer counts, at high load recomputed work delays everybody
-An endpoint that is new counts rampSeconds long as if the mean cost came on top, less and less: zero load and an empty
-cache must not draw everything.
+What a scrape showed counts while it is fresh. The coefficients begin as the parameters say and are learned while
+serving (`cost.coefficients`). An endpoint that is new counts rampSeconds long as if the mean cost came on top, less
+and less: zero load and an empty cache must not draw everything.
 Source: the cost that came out best of the policies compared in bench/simulate; the defaults are Llama-3.1-8B on an
-H100, and being wrong by a factor of two costs little.
+H100.
 """
 
-from typing import Annotated
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from epp.core.config.structure import Section
 from epp.core.domain.decision import Reservation
+from epp.core.scheduling.cost.books import CostBooks
+from epp.core.scheduling.cost.coefficients import Coefficients
+from epp.core.scheduling.cost.groups import Cost
+from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import prefix_match
+from epp.core.scheduling.producers.approx_prefix_cache import FEW, prefix_match
 from epp.core.scheduling.scorers.normalize import lower_is_better
-from epp.core.state.columns import FloatColumn
+from epp.core.state.columns import Derived, FloatColumn
 
-Positive = Annotated[float, msgspec.Meta(gt=0.0, le=1e9)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
-MOST_REQUESTS = 1e6
-MOST_TOKENS = 1e9
-"""a scrape that says more is not believed"""
-ALMOST_FULL = 0.99
-"""rho above this counts as this"""
-
-
-class ExpectedCostParameters(Section, frozen=True):
-    """Coefficients of the model and the GPU in seconds, and the weights of the terms."""
-
-    prefill_seconds_per_token: Positive = 25.65e-6
-    attention_seconds_per_token_squared: NotNegative = 0.48e-9
-    kv_seconds_per_token: NotNegative = 7.62e-8
-    """time that one context token adds to a decode step"""
-    sequence_seconds_per_step: NotNegative = 4.4e-6
-    step_seconds: Positive = 0.00765
-    """a decode step of a small batch"""
-    expected_output_tokens: Positive = 343.0
-    harm_per_request: NotNegative = 0.1
-    decode_weight: NotNegative = 0.25
-    kv_wait_weight: NotNegative = 3.0
-    balance_weight: NotNegative = 1.0
-    load_ceiling: NotNegative = 3.0
-    load_window_seconds: Positive = 30.0
-    ramp_seconds: NotNegative = 10.0
-    prefix_match_info_producer_name: str = ""
-    """filled in when the configuration is loaded"""
+ZERO = np.zeros(())
+"""an array, because numpy takes longer to look at a plain number than to compare short arrays"""
 
 
 class ExpectedCostScorer:
-    """Keeps the backlog of every slot; `picked` books each request in the step that reserved its place."""
+    """Scorer with books of its own: see the module and `cost.books`."""
 
     def __init__(self, parameters: ExpectedCostParameters) -> None:
         self._parameters = parameters
         self._producer = parameters.prefix_match_info_producer_name
-        self._busy_until: FloatColumn = np.zeros(16)
-        self._born_at: FloatColumn = np.full(16, np.nan)
-        self._work_s = 0.0
-        self._work_at = 0.0
-        self._is_first = True
+        self._books = CostBooks(parameters)
+        # What becomes of requests and pods is told to the books themselves.
+        self.moved = self._books.moved
+        self.first_token = self._books.first_token
+        self.released = self._books.released
+        self.finished = self._books.finished
+        self.load_noted = self._books.load_noted
+        self.forget_slot = self._books.forget_slot
+
+    @property
+    def open_count(self) -> int:
+        """Entries in the books; 0 when nothing is in flight."""
+        return self._books.open_count
+
+    def coefficients_of(self, slot: int) -> Coefficients:
+        """What was learned of the group of the slot's owner."""
+        return self._books.groups.learner_of(slot).coefficients
 
     def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """See the module."""
@@ -81,114 +73,108 @@ class ExpectedCostScorer:
 
     def costs_s(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """J of every candidate in seconds, shape (candidates,)."""
-        parameters, slots = self._parameters, candidates.slots
-        self._make_room(int(slots.max()) + 1)
-        tokens = cycle.request.token_count
-        own_s = self._own_s(cycle, candidates)
-        requests, context = self._in_flight(cycle, candidates)
-        output = self._output_tokens(cycle)
-        kv_s, sequence_s = parameters.kv_seconds_per_token, parameters.sequence_seconds_per_step
-        decode_s = kv_s * context + sequence_s * requests + requests * (kv_s * tokens + sequence_s)
-        costs = np.maximum(0.0, self._busy_until[slots] - cycle.now)
-        costs += own_s * (1.0 + self._load_factor(cycle) + parameters.harm_per_request * requests)
-        costs += parameters.decode_weight * output * decode_s
-        costs += parameters.kv_wait_weight * self._kv_wait_s(
-            cycle, candidates, context + tokens, output * (requests + 1)
-        )
-        costs += parameters.balance_weight * np.maximum(0.0, context - context.mean()) * kv_s * output
-        return self._with_ramp(costs, slots, cycle.now)
+        parameters, books, slots, now = self._parameters, self._books, candidates.slots, cycle.now
+        load, ledger, tokens = cycle.snapshot.load, cycle.ledger, cycle.request.token_count
+        books.reserve_slots(len(load))
+        scale, step_s, kv_s = books.groups.costs_of(candidates)
+        output, sequence_s = self._output_tokens(cycle), parameters.sequence_seconds_per_step
+        shown = self._shown(cycle, candidates)
+        others, others_waiting, others_tokens, _, _ = shown
+        requests = ledger.requests.take(slots) + others
+        context = ledger.tokens.take(slots) + others_tokens
+        own_s = self._own_s(cycle, candidates) * scale
+        load_factor = books.work.load_factor(len(cycle.snapshot.endpoints), parameters.load_ceiling, now)
+        decode = parameters.decode_weight * output
+
+        costs: FloatColumn = (requests * parameters.harm_per_request + (1.0 + load_factor)) * own_s
+        costs += np.maximum(books.backlog.busy_until.take(slots) - now, ZERO)
+        costs += others_waiting * books.work.usual_s
+        costs += requests * (decode * (2.0 * sequence_s + kv_s * tokens))
+        costs += context * (decode * kv_s)
+        above_mean = context - np.add.reduce(context) / len(context)
+        costs += np.maximum(above_mean, ZERO) * (parameters.balance_weight * output * kv_s)
+        self._add_kv_wait(costs, cycle, candidates, _Answers(output, output * step_s, requests, shown))
+        if books.adapters.is_adapter(cycle.request.target_model):
+            answer_s = output * (step_s + kv_s * context + sequence_s * requests)
+            load_s = parameters.lora_load_seconds
+            costs += parameters.lora_weight * books.adapters.costs_s(cycle, candidates, load_s, answer_s)
+        return books.ramp.add_to(costs, slots, now)
 
     def picked(self, cycle: Cycle, reservation: Reservation) -> None:
-        """Books the prefill of the request (PickObserver)."""
-        slot, now = reservation.slot, cycle.now
-        own_s = float(self._own_s(cycle, Candidates(cycle.snapshot, np.flatnonzero(cycle.snapshot.slots == slot)))[0])
-        self._busy_until[slot] = max(now, self._busy_until[slot]) + own_s
-        self._work_s = self._work_left_s(now) + own_s
-        self._work_at = now
+        """Books the request in the step that reserved its place (PickObserver)."""
+        match = prefix_match(cycle, self._producer)
+        self._books.reserve_slots(reservation.slot + 1)
+        self._books.picked(cycle, reservation, match, self._own_there_s(cycle, reservation))
 
-    def forget_slot(self, slot: int) -> None:
-        """A new endpoint has an empty queue, and ramps up (SlotMemory)."""
-        self._make_room(slot + 1)
-        self._busy_until[slot] = 0.0
-        self._born_at[slot] = np.nan
+    def learn(self, cycle: Cycle, reservation: Reservation) -> None:
+        """Notes what was known at the pick (Learner)."""
+        self._books.learn(cycle, reservation, self._own_there_s(cycle, reservation))
 
-    def _own_s(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
-        """Prefill seconds of the uncached part; the last token is always computed."""
+    def _own_there_s(self, cycle: Cycle, reservation: Reservation) -> float:
         match = prefix_match(cycle, self._producer)
         tokens = cycle.request.token_count
-        cached = np.minimum(match.matched_blocks(candidates.slots) * match.block_tokens, max(0, tokens - 1))
-        parameters = self._parameters
-        square = parameters.attention_seconds_per_token_squared * (tokens * tokens - cached * cached)
-        own_s: FloatColumn = parameters.prefill_seconds_per_token * (tokens - cached) + square
-        return own_s
+        cached = min(match.by_slot.get(reservation.slot, 0) * match.block_tokens, max(0, tokens - 1))
+        return self._parameters.prefill_s(tokens, cached)
 
-    def _in_flight(self, cycle: Cycle, candidates: Candidates) -> tuple[FloatColumn, FloatColumn]:
-        """Requests and context tokens; a scrape is a lower bound while it is fresh."""
-        slots, load, ledger = candidates.slots, cycle.snapshot.load, cycle.ledger
-        fresh = ~cycle.is_stale(candidates)
-        reported = _believable(load.running[slots], MOST_REQUESTS) + _believable(load.waiting[slots], MOST_REQUESTS)
-        used = _believable(load.kv_usage[slots], 1.0) * self._capacity_tokens(cycle, candidates)
-        requests = np.maximum(ledger.requests[slots], np.where(fresh, reported, 0.0))
-        return requests, np.maximum(ledger.tokens[slots], np.where(fresh, used, 0.0))
+    def _own_s(self, cycle: Cycle, candidates: Candidates) -> Cost:
+        """Prefill seconds of the uncached part, as the parameters have it; the last token is always computed."""
+        match = prefix_match(cycle, self._producer)
+        tokens = cycle.request.token_count
+        most = max(0, tokens - 1)
+        if not match.by_slot:
+            return self._parameters.prefill_s(tokens, 0.0)
+        if len(candidates) > FEW:
+            cached = np.minimum(match.matched_blocks(candidates.slots) * match.block_tokens, most)
+            return self._parameters.prefill_s(tokens, cached)
+        blocks_of, block_tokens = match.by_slot.get, match.block_tokens
+        blocks = [blocks_of(slot, 0) for slot in candidates.slots.tolist()]
+        seconds = {each: self._parameters.prefill_s(tokens, min(each * block_tokens, most)) for each in set(blocks)}
+        return np.array([seconds[each] for each in blocks])
 
-    def _capacity_tokens(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
-        """Tokens that the KV cache holds, 0 where that is not known."""
+    def _shown(self, cycle: Cycle, candidates: Candidates) -> NDArray[np.float64]:
+        """LoadColumns.derived, shape (Derived, candidates); of a stale scrape only the capacity counts."""
         load, slots = cycle.snapshot.load, candidates.slots
-        blocks = _believable(load.kv_blocks[slots], MOST_TOKENS)
-        return np.minimum(blocks * _believable(load.kv_block_tokens[slots], MOST_TOKENS), MOST_TOKENS)
+        shown: NDArray[np.float64] = load.derived.take(slots, axis=0).T
+        updated_at, oldest = load.updated_at.take(slots), cycle.now - cycle.snapshot.metrics_stale_after_s
+        if updated_at[updated_at.argmin()] < oldest:
+            shown[: Derived.CAPACITY_TOKENS] *= updated_at >= oldest
+        return shown
 
     def _output_tokens(self, cycle: Cycle) -> float:
+        expected = self._books.lengths.expected(cycle.request.target_model)
         limit = cycle.request.max_tokens
-        expected = self._parameters.expected_output_tokens
         return expected if limit is None or limit <= 0 else min(expected, float(limit))
 
-    def _kv_wait_s(
-        self, cycle: Cycle, candidates: Candidates, context: FloatColumn, answers: FloatColumn
-    ) -> FloatColumn:
-        """Seconds of waiting for room in the KV cache, 0 where its size is not known."""
-        capacity = self._capacity_tokens(cycle, candidates)
-        occupancy = context + answers
-        overflow = np.where(capacity > 0.0, np.maximum(0.0, occupancy - capacity), 0.0)
-        wait_s: FloatColumn = 2.0 * overflow / np.maximum(occupancy, 1.0)
-        return wait_s * self._output_tokens(cycle) * self._parameters.step_seconds
-
-    def _load_factor(self, cycle: Cycle) -> float:
-        window_s = self._parameters.load_window_seconds
-        rho = self._work_left_s(cycle.now) / (window_s * max(1, len(cycle.snapshot.endpoints)))
-        rho = min(rho, ALMOST_FULL)
-        return min(self._parameters.load_ceiling, rho / (1.0 - rho))
-
-    def _work_left_s(self, now: float) -> float:
-        """Dispatched prefill seconds, fading with the load window."""
-        return self._work_s * float(np.exp(-max(0.0, now - self._work_at) / self._parameters.load_window_seconds))
-
-    def _with_ramp(
-        self, costs: FloatColumn, slots: np.ndarray[tuple[int], np.dtype[np.intp]], now: float
-    ) -> FloatColumn:
-        """Adds the mean cost to endpoints that are new, less and less; those of the very start are not new."""
-        born_at = self._born_at[slots]
-        unseen = np.isnan(born_at)
-        if unseen.any():
-            self._born_at[slots[unseen]] = -np.inf if self._is_first else now
-            born_at = self._born_at[slots]
-        self._is_first = False
-        ramp_s = self._parameters.ramp_seconds
-        age_s = now - born_at
-        if not ramp_s or age_s.min() >= ramp_s:
-            return costs
-        young = np.maximum(0.0, 1.0 - age_s / ramp_s)
-        ramped: FloatColumn = costs + young * costs.mean()
-        return ramped
-
-    def _make_room(self, slots: int) -> None:
-        missing = slots - len(self._busy_until)
-        if missing > 0:
-            missing = max(missing, len(self._busy_until))
-            self._busy_until = np.concatenate([self._busy_until, np.zeros(missing)])
-            self._born_at = np.concatenate([self._born_at, np.full(missing, np.nan)])
+    def _add_kv_wait(self, costs: FloatColumn, cycle: Cycle, candidates: Candidates, answers: "_Answers") -> None:
+        """Adds the seconds of waiting for room in the KV cache, where its size is known."""
+        occupancy, tokens = self._books.occupancy, cycle.request.token_count
+        occupied = occupancy.tokens.take(candidates.slots) + answers.output * answers.requests
+        np.maximum(occupied, answers.shown[Derived.USED_TOKENS], out=occupied)
+        room = answers.shown[Derived.CAPACITY_TOKENS] - occupied
+        wanted = tokens + answers.output
+        if room[room.argmin()] >= wanted:
+            return
+        match = prefix_match(cycle, self._producer)
+        answer_s = np.broadcast_to(answers.seconds, costs.shape)
+        for index in np.flatnonzero(room < wanted).tolist():
+            slot = int(candidates.slots[index])
+            shared = 0.0
+            if slot in match.by_slot:
+                shared = occupancy.shared_tokens(slot, match.chain, match.block_tokens)
+            overflow = wanted - shared - room[index]
+            if overflow > 0.0:
+                share = 2.0 * overflow / (occupied[index] + wanted - shared)
+                costs[index] += self._parameters.kv_wait_weight * share * answer_s[index]
 
 
-def _believable(column: FloatColumn, most: float) -> FloatColumn:
-    """Numbers from 0 to `most`; what is none counts as 0."""
-    found: FloatColumn = np.clip(np.nan_to_num(column, nan=0.0, posinf=0.0, neginf=0.0), 0.0, most)
-    return found
+class _Answers(NamedTuple):
+    """What the request and those in flight are expected to be answered with."""
+
+    output: float
+    """tokens of one answer"""
+    seconds: Cost
+    """of an answer alone"""
+    requests: FloatColumn
+    """in flight"""
+    shown: NDArray[np.float64]
+    """see ExpectedCostScorer._shown"""

@@ -1,7 +1,7 @@
 """vLLM."""
 
 from epp.edge.scrape.exposition import MetricSpec
-from epp.edge.scrape.metric_names import MetricNames
+from epp.edge.scrape.metric_names import MetricNames, TotalNames
 
 VLLM = MetricNames(
     waiting=MetricSpec("vllm:num_requests_waiting"),
@@ -14,4 +14,24 @@ VLLM = MetricNames(
     block_tokens_label="block_size",
     blocks_label="num_gpu_blocks",
     lora_info=MetricSpec("vllm:lora_requests_info"),
+    totals=TotalNames(
+        first_token_s=MetricSpec("vllm:time_to_first_token_seconds_sum"),
+        first_tokens=MetricSpec("vllm:time_to_first_token_seconds_count"),
+        prefill_s=MetricSpec("vllm:request_prefill_time_seconds_sum"),
+        prefills=MetricSpec("vllm:request_prefill_time_seconds_count"),
+        token_gap_s=(
+            MetricSpec("vllm:inter_token_latency_seconds_sum"),
+            MetricSpec("vllm:time_per_output_token_seconds_sum"),  # the older name
+        ),
+        token_gaps=(
+            MetricSpec("vllm:inter_token_latency_seconds_count"),
+            MetricSpec("vllm:time_per_output_token_seconds_count"),
+        ),
+        prompt_tokens=MetricSpec("vllm:prompt_tokens_total"),
+        cached_tokens=(
+            MetricSpec("vllm:prefix_cache_hits_total"),
+            MetricSpec("vllm:gpu_prefix_cache_hits_total"),  # the older name
+        ),
+        output_tokens=MetricSpec("vllm:generation_tokens_total"),
+    ),
 )

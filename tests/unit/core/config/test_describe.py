@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from epp.core.config.describe import describe
-from epp.core.config.load import default_config, load_config
+from epp.core.config.load import built_in_policy, default_config, load_config
 from epp.core.scheduling.catalogue import CATALOGUE
 
 DEFAULT_BAND = "at most 5000 requests and 1000000000 bytes wait; global-strict-fairness-policy, fcfs-ordering-policy"
@@ -9,8 +9,19 @@ DIALECTS = Path(__file__).parent / "dialects"
 
 
 def test_default_policy() -> None:
-    assert describe(default_config(CATALOGUE)) == [
-        "built-in default configuration",
+    assert describe(default_config(CATALOGUE))[:6] == [
+        "built-in policy expected-cost",
+        "  profile handler: single-profile-handler (filled in)",
+        "  profile default",
+        "    scorer expected-cost-scorer, weight 1, reads approx-prefix-cache-producer",
+        "    picker max-score-picker",
+        "  producer approx-prefix-cache-producer (filled in)",
+    ]
+
+
+def test_policy_of_the_reference() -> None:
+    assert describe(built_in_policy("reference", CATALOGUE)) == [
+        "built-in policy reference",
         "  profile handler: single-profile-handler (filled in)",
         "  profile default",
         "    scorer queue-scorer, weight 2",

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from epp.core.config.load import DEFAULT_TEXT, default_config, load_config
+from epp.core.config.built_in_policies import POLICIES
+from epp.core.config.load import built_in_policy, default_config, load_config
 from epp.core.config.mistakes import ConfigurationError
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
@@ -31,6 +32,16 @@ def test_default_policy() -> None:
     config = default_config(CATALOGUE)
 
     (profile,) = config.profiles
+    assert profile.scorers == (WeightedPlugin("expected-cost-scorer", 1.0),)
+    assert (profile.name, profile.filters, profile.picker) == ("default", (), "max-score-picker")
+    assert config.producers == ("approx-prefix-cache-producer",)
+    assert (config.source, config.notices) == ("built-in policy expected-cost", ())
+
+
+def test_the_default_of_the_reference_is_a_policy_too() -> None:
+    config = built_in_policy("reference", CATALOGUE)
+
+    (profile,) = config.profiles
     assert profile.scorers == (
         WeightedPlugin("queue-scorer", 2.0),
         WeightedPlugin("kv-cache-utilization-scorer", 2.0),
@@ -43,7 +54,8 @@ def test_default_policy() -> None:
 
 
 def test_the_same_text_gives_the_same_settings() -> None:
-    assert load_config(DEFAULT_TEXT, "x", CATALOGUE) == load_config(DEFAULT_TEXT, "x", CATALOGUE)
+    text = POLICIES["reference"]
+    assert load_config(text, "x", CATALOGUE) == load_config(text, "x", CATALOGUE)
 
 
 def test_json_is_accepted() -> None:

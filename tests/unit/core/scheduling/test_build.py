@@ -1,15 +1,16 @@
 import pytest
 
-from epp.core.config.load import default_config, load_config
+from epp.core.config.load import built_in_policy, default_config, load_config
 from epp.core.scheduling.build import Instances, build_policy
 from epp.core.scheduling.catalogue import CATALOGUE
 from epp.core.scheduling.filters.header_based_testing import HeaderBasedTestingFilter
 from epp.core.scheduling.pickers.max_score import MaxScorePicker
 from epp.core.scheduling.pickers.random import RandomPicker
-from epp.core.scheduling.plugins import Learner
+from epp.core.scheduling.plugins import Learner, LoadObserver, OutcomeObserver, PickObserver, SlotMemory
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
 from epp.core.scheduling.profiles.single_profile import SingleProfileHandler
 from epp.core.scheduling.scheduler import Policy
+from epp.core.scheduling.scorers.expected_cost import ExpectedCostScorer
 from epp.core.scheduling.scorers.kv_cache import KvCacheScorer
 from epp.core.scheduling.scorers.prefix_cache import PrefixCacheScorer
 from epp.core.scheduling.scorers.queue import QueueScorer
@@ -26,6 +27,19 @@ def built(text: str) -> Policy:
 
 def test_default_policy() -> None:
     policy = build_policy(default_config(CATALOGUE))
+
+    (profile,) = policy.profiles
+    assert [(scorer.name, type(scorer.plugin), scorer.weight) for scorer in profile.scorers] == [
+        ("expected-cost-scorer", ExpectedCostScorer, 1.0)
+    ]
+    assert isinstance(profile.picker, MaxScorePicker)
+    assert [type(named.plugin) for named in policy.producers] == [ApproxPrefixCacheProducer]
+    for hook in (PickObserver, OutcomeObserver, LoadObserver, SlotMemory, Learner):
+        assert isinstance(profile.scorers[0].plugin, hook)
+
+
+def test_policy_of_the_reference() -> None:
+    policy = build_policy(built_in_policy("reference", CATALOGUE))
 
     (profile,) = policy.profiles
     assert [(scorer.name, type(scorer.plugin), scorer.weight) for scorer in profile.scorers] == [
@@ -98,7 +112,7 @@ def test_a_producer_that_is_only_settings_is_not_made() -> None:
 
 
 def test_an_instance_of_another_kind_is_refused() -> None:
-    instances = Instances(default_config(CATALOGUE))
+    instances = Instances(built_in_policy("reference", CATALOGUE))
 
     assert instances.scorer("queue-scorer") is instances.scorer("queue-scorer")
     for wanted in (instances.filter, instances.picker, instances.producer, instances.handler):

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from epp.core.config.load import default_config, load_config
+from epp.core.config.load import load_config
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import PreconditionFailed
 from epp.core.scheduling.build import build_policy
@@ -13,15 +13,17 @@ from epp.core.scheduling.scheduler import Scheduler
 from tests.support.small_pool import SmallPool, text_request
 
 PROMPT = "a prompt of some length " * 40
-WITHOUT_INDEX = "apiVersion: llm-d.ai/v1\nkind: EndpointPickerConfig\nplugins: [{type: queue-scorer}]\n"
+HEAD = "apiVersion: llm-d.ai/v1\nkind: EndpointPickerConfig\n"
+WITH_INDEX = HEAD + "plugins: [{type: prefix-cache-scorer}]\n"
+WITHOUT_INDEX = HEAD + "plugins: [{type: queue-scorer}]\n"
 
 
 class Pool(SmallPool):
-    """Three endpoints, the default policy."""
+    """Three endpoints."""
 
-    def __init__(self, text: str = "") -> None:
+    def __init__(self, text: str = WITH_INDEX) -> None:
         super().__init__(3)
-        config = load_config(text, "epp.yaml", CATALOGUE) if text else default_config(CATALOGUE)
+        config = load_config(text, "epp.yaml", CATALOGUE)
         self.scheduler = Scheduler(build_policy(config), self.ledger, Random(1), lambda: self.now)
 
     def ask(self, prefer: str | None = None, prompt: str = PROMPT) -> Decision:

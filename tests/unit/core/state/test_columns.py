@@ -3,12 +3,13 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from epp.core.domain.ports import LoadReport
-from epp.core.state.columns import DEFAULT_KV_BLOCK_TOKENS, NEVER, NO_ADAPTERS, BookCounts, LoadColumns
+from epp.core.state.columns import DEFAULT_KV_BLOCK_TOKENS, NEVER, NO_ADAPTERS, BookCounts, Derived, LoadColumns
 
 FULL = LoadReport(
     waiting=3.0,
@@ -23,7 +24,7 @@ FULL = LoadReport(
 
 
 def cells(load: LoadColumns, slot: int) -> dict[str, object]:
-    return {name: column[slot] for name, column in vars(load).items()}
+    return {name: column[slot].tolist() if name == "derived" else column[slot] for name, column in vars(load).items()}
 
 
 def test_a_report_is_stored_with_its_time() -> None:
@@ -41,6 +42,8 @@ def test_a_report_is_stored_with_its_time() -> None:
         "sent_tokens": 800.0,
         "in_flight": 4.0,
         "in_flight_tokens": 300.0,
+        "derived": [6.0, 3.0, 14_100.0, 14_400.0, 28_800.0],
+        "listed_adapters": 3.0,
         "running_adapters": frozenset({"a", "b"}),
         "waiting_adapters": frozenset({"c"}),
     }
@@ -63,6 +66,29 @@ def test_a_reset_slot_is_as_new() -> None:
     assert (load.updated_at[0], load.kv_block_tokens[0], load.waiting[0]) == (NEVER, DEFAULT_KV_BLOCK_TOKENS, 0.0)
     assert cells(load, 0) == cells(LoadColumns(1), 0)
     assert load.waiting[1] == 3.0
+
+
+def test_what_is_ours_is_not_of_others() -> None:
+    load = LoadColumns()
+    load.store(0, LoadReport(waiting=1.0, running=3.0), now=5.0, books=BookCounts(requests=2))
+    assert load.derived[0, [Derived.OTHERS, Derived.OTHERS_WAITING]].tolist() == [2.0, 1.0]
+    load.store(0, LoadReport(waiting=1.0, running=3.0), now=6.0, books=BookCounts(requests=9))
+    assert load.derived[0, [Derived.OTHERS, Derived.OTHERS_WAITING]].tolist() == [0.0, 0.0]
+
+
+def test_where_the_size_of_the_cache_is_not_known_it_is_never_full() -> None:
+    load = LoadColumns()
+    load.store(0, LoadReport(kv_usage=0.9), now=5.0)
+    assert load.derived[0, [Derived.USED_TOKENS, Derived.CAPACITY_TOKENS]].tolist() == [0.0, np.inf]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -5.0, 1e300])
+def test_absurd_signals_derive_believable_numbers(value: float) -> None:
+    load = LoadColumns()
+    load.store(0, LoadReport(waiting=value, running=value, kv_usage=value, kv_blocks=100), now=5.0)
+    others, others_waiting, others_tokens, used, capacity = load.derived[0].tolist()
+    assert 0.0 <= others_waiting <= others <= 2e6
+    assert 0.0 <= others_tokens <= used <= capacity == 1600.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 200), st.floats(0, 1e6)), max_size=30))

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from epp.core.kvevents import BlockRemoved, BlockStored, Event, EventBatch
@@ -207,6 +207,16 @@ def test_an_unreadable_batch_voids_what_is_known_and_following_goes_on() -> None
     assert sequence.live(2, UNREADABLE, NOW) == []
 
 
+def test_what_an_engine_that_is_no_more_had_published_is_dropped() -> None:
+    sequence = EventSequence(can_replay=True)
+    assert sequence.connected() == [Void(), AskReplay(0)]
+    for number in range(3):
+        sequence.live(number, EventBatch(float(number), (event(number),)), NOW)
+    sequence.replayed(0, EventBatch(50.0, (event(50),)))
+    sequence.replayed(1, EventBatch(51.0, (event(51),)))
+    assert sequence.replay_ended(NOW) == [], "its batch 2 does not follow the new engine's batch 1"
+
+
 def test_what_waits_for_a_replay_is_bounded() -> None:
     sequence = following()
     sequence.live(4, batch(4), NOW)
@@ -294,6 +304,7 @@ ACTIONS = st.lists(
 
 
 @settings(max_examples=500)
+@example([("publish",), ("publish",), ("publish",), ("restart",), ("publish",), ("restart",), ("lose",)], 1, True)
 @given(ACTIONS, st.integers(1, 8), st.booleans())
 def test_what_is_believed_is_always_true(actions: list[tuple[object, ...]], buffered: int, can_replay: bool) -> None:
     publisher = Publisher(buffered)

@@ -177,7 +177,7 @@ async def test_a_plugin_that_fails_to_learn_keeps_no_other_from_it() -> None:
         await request.send(CURSED, headers={"x-request-id": "r-3"})
         await eventually(lambda: student.learned)
         [(event, request_id, error)] = picker.faults.faults
-        assert (event, request_id) == ("a plugin failed to learn", "r-3")
+        assert (event, request_id) == ("FaultyProducer failed to learn", "r-3")
         assert isinstance(error, PluginFault)
         picker.faults.faults.clear()
         request.reset()

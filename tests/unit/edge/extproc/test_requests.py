@@ -2,6 +2,7 @@
 
 import pytest
 
+from epp.core.domain.decision import Decision
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.ports import Outcome, TokenUsage
 from epp.core.protocol.events import BodyMode
@@ -79,6 +80,21 @@ async def test_a_response_in_every_mode(response_mode: BodyMode, trailers: bool)
         assert report.response_bytes == (len(answer) if seen else None)
         assert (report.first_token_s is not None) is seen
         assert report.duration_s >= (report.first_token_s or 0.0)
+
+
+async def test_routing_is_told_of_a_first_token_that_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    picker = Picker()
+    told: list[Decision] = []
+    monkeypatch.setattr(picker.router, "first_token", told.append)
+    async with serving(picker), ExtProcClient(picker.port) as envoy:
+        request = envoy.request(DUPLEX, DUPLEX)
+        forwarded = await request.send(BODY)
+        await request.answered(headers={"content-type": "text/event-stream"}, served=forwarded.destination)
+        assert told == [], "headers come before the first token"
+        await request.response_body(b"data: {}\n\n", b"data: [DONE]\n\n")
+        await request.stream.half_close()
+        await picker.at_rest()
+    assert told == picker.metrics.routed
 
 
 async def test_a_long_body_through_full_duplex_stays_the_same_to_the_byte() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epp.core.domain.ports import LoadReport
+from epp.core.domain.ports import NO_TOTALS, EngineTotals, LoadReport
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec, parse_metric_spec
 from epp.edge.scrape.load_scan import NO_LOAD
@@ -66,6 +66,7 @@ def test_reads_everything_that_the_picker_needs() -> None:
         max_adapters=2,
         running_adapters=("food-review",),
         waiting_adapters=("cad",),
+        totals=EngineTotals(prompt_tokens=123456.0),
     )
 
 
@@ -183,3 +184,37 @@ def test_a_page_of_a_million_bytes_takes_linear_time(filler: bytes) -> None:
     begun = time.process_time()
     assert scan(page).running == 7.0
     assert time.process_time() - begun < 5.0  # quadratic work would take minutes
+
+
+def test_totals_are_summed_over_engines_and_may_have_older_names() -> None:
+    page = (
+        gauge("num_requests_waiting", 1)
+        + gauge("time_to_first_token_seconds_sum", 1.5, 2.0)
+        + gauge("time_to_first_token_seconds_count", 3, 4)
+        + gauge("request_prefill_time_seconds_sum", 1)
+        + gauge("request_prefill_time_seconds_count", 7)
+        + gauge("time_per_output_token_seconds_sum", 8)
+        + gauge("time_per_output_token_seconds_count", 400)
+        + gauge("gpu_prefix_cache_hits_total", 20)
+        + gauge("generation_tokens_total", "NaN", -3, 500)
+    )
+    assert scan(page).totals == EngineTotals(
+        first_token_s=3.5,
+        first_tokens=7.0,
+        prefill_s=1.0,
+        prefills=7.0,
+        token_gap_s=8.0,
+        token_gaps=400.0,
+        cached_tokens=20.0,
+        output_tokens=500.0,
+    )
+    newer = scan(page + gauge("inter_token_latency_seconds_sum", 9)).totals
+    assert (newer.token_gap_s, newer.token_gaps) == (9.0, 400.0)
+
+
+def test_totals_may_be_left_out() -> None:
+    assert scan_with(PAGE, VLLM, with_totals=False).totals == NO_TOTALS
+
+
+def test_totals_alone_are_no_load() -> None:
+    assert scan(gauge("generation_tokens_total", 5)) == NO_LOAD

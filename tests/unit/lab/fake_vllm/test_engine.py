@@ -209,3 +209,24 @@ def test_an_id_in_use_is_refused() -> None:
     run.submit(1, prompt_tokens=1)
     with pytest.raises(ValueError, match="request 1 is in the engine already"):
         run.engine.submit(0.0, EngineRequest(request_id=1, prompt=prompt(1), output=prompt(1)))
+
+
+def test_a_request_that_waits_for_its_turn_is_prefilled_from_then_on() -> None:
+    run = ScriptedEngine(max_num_seqs=1)
+    run.submit(1, prompt_tokens=10, output_tokens=1)
+    run.submit(2, prompt_tokens=10, output_tokens=1)
+    run.run()
+    step_s = STEP_S + SEQUENCE_S + 10 * PREFILL_S
+    assert run.engine.ttft.sum == pytest.approx(step_s + 2 * step_s)
+    assert run.engine.prefill.sum == pytest.approx(2 * step_s)
+
+
+def test_attention_grows_with_the_square_of_the_context() -> None:
+    square_s = 1e-5
+    latency = msgspec.structs.replace(SETTINGS.latency, attention_s_per_token_squared=square_s)
+    run = ScriptedEngine(latency=latency, max_num_batched_tokens=64)
+    run.submit(1, prompt_tokens=100, output_tokens=2)
+    run.run()
+    steps_s = 2 * (STEP_S + SEQUENCE_S) + 100 * PREFILL_S
+    assert run.first_token_at[1] == pytest.approx(steps_s + square_s * 100**2), "in two chunks, as in one"
+    assert run.finished_at[1] == pytest.approx(run.first_token_at[1] + STEP_S + SEQUENCE_S)

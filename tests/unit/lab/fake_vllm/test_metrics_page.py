@@ -1,12 +1,15 @@
 """The metrics page: valid for another implementation's parser, and shaped like vLLM's."""
 
 import msgspec
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from epp.edge.scrape.engines.vllm import VLLM
+from epp.edge.scrape.load_scan import scan
 from epp.lab.fake_vllm.engine import Engine
 from epp.lab.fake_vllm.metrics_page import ProcessStats, render
 from epp.lab.fake_vllm.settings import PodSettings
-from tests.unit.lab.fake_vllm.scripted_engine import SETTINGS, ScriptedEngine, adapter
+from tests.unit.lab.fake_vllm.scripted_engine import PREFILL_S, SEQUENCE_S, SETTINGS, STEP_S, ScriptedEngine, adapter
 
 PROCESS = ProcessStats(cpu_s=1.5, max_fds=1024, start_unix_s=1_700_000_000.0)
 
@@ -63,6 +66,20 @@ def test_histogram_buckets_are_cumulative() -> None:
     assert list(by_bound.values()) == sorted(by_bound.values())
     assert (by_bound[0.04], by_bound[0.06], by_bound[0.1], by_bound[float("inf")]) == (0, 1, 2, 2)
     assert list(samples(page(run.engine), "vllm:e2e_request_latency_seconds_count").values()) == [2]
+
+
+def test_the_picker_finds_its_totals_on_the_page() -> None:
+    run = ScriptedEngine()
+    run.submit(1, prompt_tokens=30, output_tokens=3)
+    run.run()
+    run.submit(2, prompt_tokens=30, output_tokens=3, text=1001)
+    run.run()
+    totals = scan(page(run.engine).encode(), VLLM).totals
+    assert (totals.first_tokens, totals.prefills, totals.token_gaps) == (2, 2, 4)
+    assert (totals.prompt_tokens, totals.output_tokens, totals.cached_tokens) == (60, 6, 28)
+    prefill_s = 2 * (STEP_S + SEQUENCE_S) + (30 + 2) * PREFILL_S
+    assert totals.prefill_s == totals.first_token_s == pytest.approx(prefill_s)
+    assert totals.token_gap_s == pytest.approx(4 * (STEP_S + SEQUENCE_S))
 
 
 def test_cache_config_tells_block_size_and_blocks() -> None:

@@ -3,6 +3,7 @@ import pytest
 
 from epp.core.domain.request import InferenceRequest, Prompt, PromptKind
 from epp.core.kvevents import AllBlocksCleared, BlockStored, Event
+from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
 from epp.core.scheduling.producers.precise_prefix_cache import (
     IndexerParameters,
@@ -11,7 +12,7 @@ from epp.core.scheduling.producers.precise_prefix_cache import (
     PrecisePrefixCacheParameters,
     PrecisePrefixCacheProducer,
 )
-from epp.core.scheduling.scorers.expected_cost import ExpectedCostParameters, ExpectedCostScorer
+from epp.core.scheduling.scorers.expected_cost import ExpectedCostScorer
 from epp.core.scheduling.scorers.precise_prefix_cache import (
     PrecisePrefixCacheScorer,
     PrecisePrefixCacheScorerParameters,

@@ -1,57 +1,13 @@
 """The expected cost in seconds: each term by itself, then the picks that follow."""
 
-import msgspec
 import numpy as np
 import pytest
 
-from epp.core.domain.request import InferenceRequest, Prompt, PromptKind
-from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
-from epp.core.scheduling.scorers.expected_cost import ExpectedCostParameters, ExpectedCostScorer
+from epp.core.scheduling.cost.parameters import ExpectedCostParameters
+from epp.core.scheduling.cycle import Candidates
+from epp.core.scheduling.scorers.expected_cost import ExpectedCostScorer
+from tests.support.cost_pool import PRODUCER, costs, cycle_of, end, scorer, send
 from tests.support.small_pool import SmallPool
-
-PRODUCER = "matches"
-ONLY_PREFILL = ExpectedCostParameters(
-    prefill_seconds_per_token=0.001,
-    attention_seconds_per_token_squared=0.0,
-    kv_seconds_per_token=0.0,
-    sequence_seconds_per_step=0.0,
-    step_seconds=0.01,
-    expected_output_tokens=100.0,
-    harm_per_request=0.0,
-    decode_weight=0.0,
-    kv_wait_weight=0.0,
-    balance_weight=0.0,
-    load_ceiling=0.0,
-    ramp_seconds=0.0,
-    prefix_match_info_producer_name=PRODUCER,
-)
-
-
-def scorer(**changes: float) -> ExpectedCostScorer:
-    """Linear prefill of 1 ms a token and nothing else, but for `changes`."""
-    return ExpectedCostScorer(msgspec.structs.replace(ONLY_PREFILL, **changes))
-
-
-def cycle_of(
-    pool: SmallPool, tokens: int, cached: dict[int, int] | None = None, max_tokens: int | None = None
-) -> Cycle:
-    """A request of `tokens` prompt tokens, of which endpoint number n has `cached[n]` blocks of 10 tokens."""
-    prompt = Prompt(PromptKind.TOKEN_IDS, bytes(4 * tokens))
-    match = PrefixMatch([0] * (tokens // 10), 10, {pool.slot(n): blocks for n, blocks in (cached or {}).items()})
-    request = InferenceRequest("r", prompt=prompt, max_tokens=max_tokens)
-    cycle = pool.cycle(request)
-    cycle.products[PRODUCER] = match
-    return cycle
-
-
-def send(pool: SmallPool, policy: ExpectedCostScorer, number: int, tokens: int) -> None:
-    """The request of `tokens` goes to endpoint `number`."""
-    policy.picked(cycle_of(pool, tokens), pool.ledger.reserve(pool.slot(number), tokens))
-
-
-def costs(pool: SmallPool, policy: ExpectedCostScorer, cycle: Cycle) -> list[float]:
-    return [round(float(cost), 6) for cost in policy.costs_s(cycle, pool.candidates)]
 
 
 def test_the_uncached_part_of_the_prompt_costs_its_prefill() -> None:
@@ -65,30 +21,30 @@ def test_attention_grows_with_the_square() -> None:
     assert costs(pool, policy, cycle_of(pool, 100, {1: 5})) == [0.2, 0.05 + 0.075]
 
 
-def test_what_was_sent_is_a_backlog_until_its_time_has_passed() -> None:
-    pool, policy = SmallPool(2), scorer()
-    send(pool, policy, 0, 400)
-    send(pool, policy, 0, 100)
-    assert costs(pool, policy, cycle_of(pool, 100)) == [0.6, 0.1]
-    pool.now += 0.3
-    assert costs(pool, policy, cycle_of(pool, 100)) == [0.3, 0.1]
-    pool.now += 5.0
-    assert costs(pool, policy, cycle_of(pool, 100)) == [0.1, 0.1]
-
-
 def test_a_prefill_harms_those_that_are_there() -> None:
     pool = SmallPool(2)
     pool.hold(0, 4)
     assert costs(pool, scorer(harm_per_request=0.5), cycle_of(pool, 100)) == [pytest.approx(0.3), 0.1]
 
 
-def test_a_scrape_is_a_lower_bound_while_it_is_fresh() -> None:
-    pool = SmallPool(2)
-    pool.report(0, running=3, waiting=1)
-    policy = scorer(harm_per_request=0.5)
-    assert costs(pool, policy, cycle_of(pool, 100)) == [pytest.approx(0.3), 0.1]
+def test_requests_of_others_count_while_the_scrape_is_fresh() -> None:
+    pool, policy = SmallPool(2), scorer(harm_per_request=0.5)
+    send(pool, policy, 0, 1)
+    pool.report(0, running=4)
+    pool.now += 1.0
+    assert costs(pool, policy, cycle_of(pool, 100)) == [pytest.approx(0.3), 0.1], "one of the four is ours"
     pool.now += 60.0
-    assert costs(pool, policy, cycle_of(pool, 100)) == [0.1, 0.1], "a silent pod is judged by our own books"
+    assert costs(pool, policy, cycle_of(pool, 100)) == [pytest.approx(0.15), 0.1], "a silent pod has our own only"
+
+
+def test_what_was_ours_at_the_scrape_and_has_ended_since_does_not_count() -> None:
+    pool, policy = SmallPool(2), scorer(harm_per_request=0.5)
+    ours = [send(pool, policy, 0, 1) for _ in range(4)]
+    pool.report(0, running=4)
+    for reservation in ours:
+        end(pool, policy, reservation)
+    pool.now += 0.1
+    assert costs(pool, policy, cycle_of(pool, 100)) == [0.1, 0.1]
 
 
 def test_decode_steps_get_longer_for_everybody() -> None:
@@ -111,15 +67,35 @@ def test_a_request_that_ends_early_slows_decoding_less() -> None:
 
 
 def test_a_full_cache_makes_requests_wait() -> None:
-    pool = SmallPool(2)
+    pool, policy = SmallPool(2), scorer(kv_wait_weight=1.0)
     for number in range(2):
         pool.report(number, kv_blocks=100, kv_block_tokens=10)
-    pool.ledger.reserve(pool.slot(0), 900)
-    policy = scorer(kv_wait_weight=1.0)
+    send(pool, policy, 0, 900, text=1)
+    pool.now += 1.0
     first, second = costs(pool, policy, cycle_of(pool, 100))
     occupancy = 900 + 100 + 2 * 100
     assert second == 0.1
     assert first == pytest.approx(0.1 + 2 * (occupancy - 1000) / occupancy * 100 * 0.01, abs=1e-5)
+
+
+def test_beginnings_that_requests_share_fill_the_cache_once() -> None:
+    pool, policy = SmallPool(2), scorer(kv_wait_weight=1.0)
+    for number in range(2):
+        pool.report(number, kv_blocks=150, kv_block_tokens=10)
+    for _ in range(4):
+        send(pool, policy, 0, 640, text=1)
+    pool.now += 9.0
+    whole = {0: 64}
+    assert costs(pool, policy, cycle_of(pool, 640, whole, text=1))[0] == pytest.approx(0.001)
+    assert costs(pool, policy, cycle_of(pool, 640, text=2))[0] > 0.64 + 0.1
+
+
+def test_a_cache_that_others_fill_is_full_too() -> None:
+    pool, policy = SmallPool(2), scorer(kv_wait_weight=1.0)
+    pool.report(0, kv_blocks=100, kv_block_tokens=10, kv_usage=1.0)
+    assert costs(pool, policy, cycle_of(pool, 100))[0] > 0.1
+    pool.now += 60.0
+    assert costs(pool, policy, cycle_of(pool, 100)) == [0.1, 0.1], "long ago"
 
 
 def test_context_above_the_mean_costs() -> None:

@@ -1,0 +1,46 @@
+"""What all streams of a picker share, and what an executor needs of routing."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from epp.core.domain.decision import Decision
+from epp.core.domain.ports import Clock, MetricSink, RequestReport, TokenSource
+from epp.core.domain.request import InferenceRequest
+from epp.core.flow.ticket import BreakOff, Ticket
+from epp.core.protocol.request_side import ConversationSettings
+from epp.edge.extproc.body_budget import BodyBudget
+
+
+class RoutingPort(Protocol):
+    """What the executor needs of `epp.core.routing.router.Router`."""
+
+    def decide(self, request: InferenceRequest) -> Decision | Ticket: ...
+    def dispatched(self, decision: Decision, break_off: BreakOff) -> None: ...
+    def response_begun(self, decision: Decision, destination: str) -> None: ...
+    def first_token(self, decision: Decision) -> None: ...
+    def release(self, decision: Decision) -> bool: ...
+    def finished(self, decision: Decision, report: RequestReport) -> None: ...
+
+
+class FaultLog(Protocol):
+    """Where faults of our own and of the proxy are reported; never called for an ordinary request."""
+
+    def fault(self, event: str, request_id: str, error: BaseException) -> None: ...
+
+
+class Services(msgspec.Struct, frozen=True):
+    """What all streams share."""
+
+    routing: RoutingPort
+    metrics: MetricSink
+    faults: FaultLog
+    clock: Clock
+    settings: ConversationSettings
+    budget: BodyBudget
+    new_request_id: Callable[[], str]
+    wants_sample: Callable[[], bool]
+    """whether the next request's response body is to be looked at"""
+    tokens: TokenSource | None = None
+    """who tells token ids before a request is routed; None where no plugin has a use for them"""
