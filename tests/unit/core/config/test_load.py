@@ -212,16 +212,6 @@ def test_a_scorer_twice_in_a_profile_counts_twice_with_a_notice() -> None:
     assert len(notices(config)) == 1
 
 
-def test_a_weight_of_anything_but_a_scorer_is_passed_over_with_a_notice() -> None:
-    config = load(
-        "plugins: [{type: queue-scorer}, {type: max-score-picker}]\nschedulingProfiles:\n- name: p\n  plugins:\n"
-        "  - pluginRef: queue-scorer\n  - {pluginRef: max-score-picker, weight: 3}\n"
-    )
-    assert config.profiles[0].scorers == (WeightedPlugin("queue-scorer"),)
-    [notice] = notices(config)
-    assert "weight: no effect: only scorers have a weight, and 'max-score-picker' is a picker" in notice
-
-
 @pytest.mark.parametrize(
     ("gate", "notice"),
     [
