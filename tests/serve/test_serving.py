@@ -61,7 +61,7 @@ async def test_metrics_and_health_of_a_picker_with_every_port_in_use(tmp_path: P
         for port in (picker.ports.health_port, picker.ports.grpc_port):
             assert await picker.health("", port) == "SERVING"
             assert await picker.health("liveness", port) == "SERVING"
-        assert "queue-scorer" in (await picker.get("/debug/config"))[1]
+        assert "expected-cost-scorer" in (await picker.get("/debug/config"))[1]
         notices = [line["notice"] for line in picker.logged("accepted, but")]
         assert notices == ["--zap-encoder has no effect: use --log-format"]
 
