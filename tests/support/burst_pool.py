@@ -41,7 +41,7 @@ BURST = "burst"
 
 
 class BurstPool:
-    """Placements count twice as much as the load; `each`: so many requests fit on an endpoint, None: no flow control."""
+    """Placements count twice as much as the load; `each` requests fit on an endpoint, None: no flow control."""
 
     def __init__(
         self, endpoints: int = 2, *, each: int | None = None, scorer: Scorer | None = None, **parameters: Any

@@ -55,7 +55,7 @@ class Router:
 
     def decide(self, request: InferenceRequest) -> Decision:
         """The endpoint, with its place reserved; raises a Refusal."""
-        return self.offer(self.resolve(request), self._clock())
+        return self._schedule(self.resolve(request), sheds=True)
 
     def resolve(self, request: InferenceRequest) -> InferenceRequest:
         """The request with everything that plugins and objects say about it: target model and priority are final."""

@@ -19,9 +19,11 @@ def prompt(word: str, own_tokens: int = 0) -> BurstPrompt:
     return BurstPrompt(chain, len(word) * BLOCK_TOKENS + own_tokens)
 
 
-def placed(words: str, loads: list[float], **rules: int | bool | None) -> list[int | None]:
+def placed(
+    words: str, loads: list[float], *, most: int | None = None, least: int = 0, by_tokens: bool = False
+) -> list[int | None]:
     prompts = [prompt(word) for word in words.split()]
-    return place(prompts, np.array(loads), PlacementRules(BLOCK_TOKENS, **rules))  # type: ignore[arg-type]  test data
+    return place(prompts, np.array(loads), PlacementRules(BLOCK_TOKENS, most, least, by_tokens))
 
 
 def test_the_same_prompts_go_together_and_others_elsewhere() -> None:
@@ -53,38 +55,47 @@ def test_longer_prompts_are_placed_first() -> None:
 
 
 def test_no_more_of_a_prompt_on_an_endpoint_than_allowed() -> None:
-    assert placed("a " * 5, [0, 1, 0], most_per_endpoint=2) == [0, 0, 2, 2, 1]
+    assert placed("a " * 5, [0, 1, 0], most=2) == [0, 0, 2, 2, 1]
 
 
 def test_who_is_over_when_every_endpoint_has_its_part_is_left_to_the_scorers() -> None:
-    assert placed("a " * 5, [0, 0], most_per_endpoint=2) == [0, 0, 1, 1, None]
+    assert placed("a " * 5, [0, 0], most=2) == [0, 0, 1, 1, None]
 
 
 def test_different_prompts_go_together_when_they_share_enough() -> None:
     words = "xxa xxb yya yyb"
-    assert placed(words, [0, 0], least_shared_blocks=2) == [0, 0, 1, 1]
-    assert placed(words, [0, 0], least_shared_blocks=3) == [None] * 4
+    assert placed(words, [0, 0], least=2) == [0, 0, 1, 1]
+    assert placed(words, [0, 0], least=3) == [None] * 4
     assert placed(words, [0, 0]) == [None] * 4
 
 
+def test_requests_with_the_same_prompt_are_placed_before_single_ones() -> None:
+    """In the other order `sy` would follow `sxx`."""
+    assert placed("sxx sy sy", [0, 0], least=1) == [1, 0, 0]
+
+
+def test_a_beginning_that_both_have_draws_nobody_if_only_the_same_prompts_go_together() -> None:
+    assert placed("aaaa aaaa aaab aaab b b c c", [0, 0], by_tokens=True) == [0, 0, 1, 1, 0, 0, 1, 1]
+
+
 def test_a_prompt_that_is_the_beginning_of_another_one_goes_there() -> None:
-    assert placed("xxab xx yyab yy", [0, 0], least_shared_blocks=2) == [0, 0, 1, 1]
+    assert placed("xxab xx yyab yy", [0, 0], least=2) == [0, 0, 1, 1]
 
 
 def test_a_beginning_that_all_have_draws_nobody_beyond_the_fair_share() -> None:
-    endpoints = placed("sa sb sc sd se sf sg sh", [0, 0, 0, 0], least_shared_blocks=1)
+    endpoints = placed("sa sb sc sd se sf sg sh", [0, 0, 0, 0], least=1)
     assert Counter(endpoints) == {0: 2, 1: 2, 2: 2, 3: 2}
 
 
 def test_the_nearest_of_those_that_share_enough() -> None:
     """`sxy` shares three blocks with what 0 and 1 got, and one with what 2 got, which has less load."""
     words = "sabcd sabcd sabcd sxyz sxyz sxy" + " q" * 9
-    endpoints = placed(words, [0, 0, 0], least_shared_blocks=1, most_per_endpoint=1)
+    endpoints = placed(words, [0, 0, 0], least=1, most=1)
     assert endpoints[:6] == [0, 1, 2, 0, 1, 0]
 
 
 def test_the_same_prompts_stay_together_even_if_they_share_less_than_asked_of_others() -> None:
-    assert placed("ab ab", [0, 0], least_shared_blocks=3) == [0, 0]
+    assert placed("ab ab", [0, 0], least=3) == [0, 0]
 
 
 def test_tokens_are_balanced_where_requests_would_not_be() -> None:
@@ -94,9 +105,9 @@ def test_tokens_are_balanced_where_requests_would_not_be() -> None:
 
 
 def test_tokens_that_an_endpoint_got_already_cost_nothing() -> None:
-    """`aaaa` on 0 makes `aaax` cost one token there, so that `bbb` goes to the other endpoint, and `cc` after `aaax`."""
-    words = "aaaa aaaa aaax aaax bbb bbb cc cc"
-    assert placed(words, [0, 0], by_tokens=True, least_shared_blocks=3) == [0, 0, 0, 0, 1, 1, 1, 1]
+    """`aaax` costs one token where `aaaa` is, which makes 5; so do `bbb` and `cc` elsewhere, and `d` has the choice."""
+    words = "aaaa aaaa aaax aaax bbb bbb cc cc d d"
+    assert placed(words, [0, 0], by_tokens=True, least=3) == [0, 0, 0, 0, 1, 1, 1, 1, 0, 0]
 
 
 def test_tokens_after_the_blocks_count_for_each_request() -> None:
