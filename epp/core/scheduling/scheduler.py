@@ -117,6 +117,11 @@ class Scheduler:
         self._reporters = tuple(reporter.report for reporter in policy.control.reporters)
         self._served_markers = tuple(plugin.served_header for plugin in policy.control.response_header_processors)
 
+    @property
+    def policy(self) -> Policy:
+        """The one that decides."""
+        return self._policy
+
     def completed(self, request: InferenceRequest) -> InferenceRequest:
         """The request with what plugins take from its headers; called before anything is decided."""
         for processor in self._policy.control.request_header_processors:
