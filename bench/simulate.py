@@ -153,6 +153,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, action="append", default=[], help="EndpointPickerConfig to compare too")
     parser.add_argument("--load", type=float, action="append", help="share of the pool's capacity")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--pods", type=int, default=8)
     parser.add_argument("--slow-pods", type=int, default=0, help="so many of them take twice as long")
@@ -179,7 +180,7 @@ def main() -> None:
                         processes.submit(
                             simulate, Run(workload, policy, text, load * capacity, options.requests, seed, plan)
                         )
-                        for seed in range(options.seeds)
+                        for seed in range(options.first_seed, options.first_seed + options.seeds)
                     ]
                     for policy, text in texts.items()
                 }

@@ -26,6 +26,7 @@ def conversation_settings(options: ServeOptions, config: PickerConfig, may_rewri
         parsers=parser_table(config),
         cut_priority=options.body_priority is BodyPriority.LARGER_FIRST,
         may_rewrite=may_rewrite,
+        emit_endpoint_scores=options.emit_endpoint_scores,
     )
 
 

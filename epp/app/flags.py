@@ -161,6 +161,14 @@ FLAGS: tuple[Flag, ...] = (
         Group.REQUESTS,
         "look into one of so many response bodies for first-token time and usage, where the proxy allows it; 0: never",
     ),
+    Flag(
+        "emit-endpoint-scores",
+        _T.BOOL,
+        "false",
+        Group.REQUESTS,
+        "tell the gateway the score of every candidate: dynamic metadata `envoy.lb`, key "
+        "x-gateway-destination-endpoint-scores",
+    ),
     Flag("bind-address", _T.ADDRESS, EVERY_ADDRESS, Group.LISTENING, "address of the ext_proc and health ports"),
     Flag("grpc-port", _T.INT, "9002", Group.LISTENING, "ext_proc port; 0 picks a free one"),
     Flag("grpc-health-port", _T.INT, "9003", Group.LISTENING, "gRPC health port, plaintext; 0 picks a free one"),
@@ -280,12 +288,6 @@ FLAGS: tuple[Flag, ...] = (
     ),
     _compatibility("enable-pprof", _T.BOOL, "true", "there is no Go profiler in this process"),
     _compatibility("tracing", _T.BOOL, "false", "traces are not exported by this version"),
-    _compatibility(
-        "emit-endpoint-scores",
-        _T.BOOL,
-        "false",
-        "scores are at /debug/decisions; they are not put into dynamic metadata by this version",
-    ),
     _compatibility(
         "enable-grpc-stream-metrics", _T.BOOL, "false", "open streams are always counted (epp_streams_open)"
     ),

@@ -1,4 +1,4 @@
-"""Lets flow control work: soon after something changed, and when its next deadline comes. One timer per process."""
+"""Lets those work who hold requests: soon after something changed, and when their next deadline comes."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ RETRY_S = 0.1
 
 
 class Work(Protocol):
-    """What is pumped: `epp.core.routing.queueing.QueueingRouter`."""
+    """What is pumped: `QueueingRouter` or `BurstRouter` of `epp.core.routing`."""
 
     def work(self) -> float | None:
         """Does what is due; returns when to call again in seconds of the clock, None for never."""
@@ -23,8 +23,16 @@ class FlowPump:
     """`wake` may be called any number of times within one turn of the event loop; it leads to one `work`."""
 
     def __init__(
-        self, work: Work, clock: Clock, problems: RepeatedProblems, cycle_done: Callable[[float], None]
+        self,
+        work: Work,
+        clock: Clock,
+        problems: RepeatedProblems,
+        cycle_done: Callable[[float], None] = lambda _duration_s: None,
+        *,
+        name: str = "flow control",
     ) -> None:
+        """`name` is for the log; `cycle_done` is told how long each piece of work took."""
+        self._name = name
         self._work = work
         self._clock = clock
         self._problems = problems
@@ -52,7 +60,7 @@ class FlowPump:
         try:
             deadline = self._work.work()
         except Exception as error:  # noqa: BLE001  whoever waits must get another turn
-            self._problems.fault("flow control failed", "", error)
+            self._problems.fault(f"{self._name} failed", "", error)
             deadline = self._clock() + RETRY_S
         ended = self._clock()
         self._cycle_done(ended - started)

@@ -58,6 +58,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     body_priority_min: int
     body_priority_max: int
     sample_responses: int
+    emit_endpoint_scores: bool
     bind_address: str
     """an IP address, without brackets"""
     grpc_port: int
@@ -217,6 +218,7 @@ def _options(values: Mapping[str, Value], environment: Mapping[str, str], notice
         body_priority_min=int(values["body-priority-min"]),
         body_priority_max=int(values["body-priority-max"]),
         sample_responses=int(values["sample-responses"]),
+        emit_endpoint_scores=bool(values["emit-endpoint-scores"]),
         bind_address=text("bind-address"),
         grpc_port=int(values["grpc-port"]),
         grpc_health_port=int(values["grpc-health-port"]),

@@ -1,4 +1,4 @@
-"""Routing of one picker process: the router, and flow control before it where the configuration asks for it."""
+"""Routing of one picker process: the router, and before it flow control and the window of bursts, as configured."""
 
 from collections.abc import Callable
 from random import Random
@@ -9,17 +9,19 @@ from epp.core.config.settings import PickerConfig
 from epp.core.domain.ports import Clock
 from epp.core.flow.build import flow_policy
 from epp.core.flow.saturation import detector_for
+from epp.core.routing.bursts import BurstRouter
 from epp.core.routing.priority import PriorityPolicy
 from epp.core.routing.queueing import QueueingRouter
 from epp.core.routing.router import Router, RoutingPolicy
-from epp.core.scheduling.scheduler import Scheduler
+from epp.core.scheduling.producers.burst_prefix_cache import BurstPrefixCacheProducer
+from epp.core.scheduling.scheduler import Policy, Scheduler
 from epp.core.state.roster import Roster
 from epp.edge.observe.flow_series import FlowSeries
 from epp.edge.observe.repeated import RepeatedProblems
 
 
 class Routing:
-    """`port` is what the transport asks."""
+    """`port` is what the transport asks, and may be another one after `take_over`."""
 
     def __init__(
         self,
@@ -34,8 +36,9 @@ class Routing:
     ) -> None:
         policy = routing_policy(options, config)
         self._router = router = Router(roster, scheduler, policy, clock, Random())
+        self._scheduler = scheduler
         self.may_rewrite = router.may_rewrite
-        self.port: Router | QueueingRouter = router
+        self._onward: Router | QueueingRouter = router
         self.needs_every_usage = False
         """whether somebody counts the tokens of all requests, and not of a sample"""
         self._queues: QueueingRouter | None = None
@@ -46,17 +49,29 @@ class Routing:
             self._pump = FlowPump(queues, clock, problems, series.cycle_done)
             queues.wake = self._pump.wake
             series.queues = queues.read
-            self.port = self._queues = queues
+            self._onward = self._queues = queues
             self.needs_every_usage = bool(flow.service_books)
+        self._bursts = BurstRouter(
+            self._onward, router, roster.ledger, clock=clock, rng=Random(), note_fault=problems.fault
+        )
+        self._burst_pump = FlowPump(self._bursts, clock, problems, name="window of a burst")
+        self._bursts.wake = self._burst_pump.wake
+        self._bursts.take_over(burst_producers(scheduler.policy))
+
+    @property
+    def port(self) -> Router | QueueingRouter | BurstRouter:
+        """For streams that begin from now on; the window of bursts only where the policy has a use for it."""
+        return self._bursts if self._bursts.is_used else self._onward
 
     def take_over(self, options: ServeOptions, config: PickerConfig) -> None:
-        """Another configuration with the same feature gates."""
+        """Another configuration with the same feature gates, whose policy the scheduler has in force already."""
         policy = routing_policy(options, config)
         self._router.take_over(policy)
         if self._queues is not None:
             flow = flow_policy(config, scrape_interval_s(options, config))
             self._queues.take_over(flow, policy.saturation)
             self.needs_every_usage = bool(flow.service_books)
+        self._bursts.take_over(burst_producers(self._scheduler.policy))
 
     def changed(self) -> None:
         """A scrape came, or the objects changed."""
@@ -65,11 +80,13 @@ class Routing:
 
     def drain(self) -> None:
         """Refuses everybody who waits."""
+        self._bursts.drain()
         if self._queues is not None:
             self._queues.drain()
 
     def stop(self) -> None:
         """Nothing is let go any more."""
+        self._burst_pump.stop()
         if self._pump is not None:
             self._pump.stop()
 
@@ -81,6 +98,11 @@ def routing_policy(options: ServeOptions, config: PickerConfig) -> RoutingPolicy
         saturation=detector_for(config.saturation),
         honour_subset=options.honour_subset,
     )
+
+
+def burst_producers(policy: Policy) -> tuple[BurstPrefixCacheProducer, ...]:
+    """Those that some plugin of the policy consumes."""
+    return tuple(named.plugin for named in policy.producers if isinstance(named.plugin, BurstPrefixCacheProducer))
 
 
 def scrape_interval_s(options: ServeOptions, config: PickerConfig) -> float:

@@ -1,6 +1,5 @@
 """What the picker tells Envoy of an answer's token usage stands in Envoy's access log, in both body modes."""
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,8 +7,8 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
-from epp.lab.envoy_parts import Config, http_manager
 from epp.lab.plan import StackPlan
+from tests.support.access_log import log_entries, with_access_log
 from tests.support.eventually import eventually
 from tests.support.live_stack import LiveStack, live_stack
 
@@ -29,21 +28,6 @@ plugins:
 """
 
 
-def with_log(config: Config, path: Path) -> Config:
-    """The configuration with an access log of request ids and costs."""
-    log: dict[str, Any] = {
-        "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
-        "path": str(path),
-        "log_format": {
-            "json_format": {"request": "%REQ(X-REQUEST-ID)%", "cost": "%DYNAMIC_METADATA(envoy.lb:cost)%"},
-        },
-    }
-    manager = http_manager(config)
-    manager["access_log"] = [{"name": "envoy.access_loggers.file", "typed_config": log}]
-    manager["access_log_options"] = {"access_log_flush_interval": "0.1s"}
-    return config
-
-
 class Logged(NamedTuple):
     """A stack and Envoy's access log."""
 
@@ -52,9 +36,7 @@ class Logged(NamedTuple):
 
     def costs(self, request_id: str) -> list[int]:
         """What the log has of one request."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        entries = [json.loads(line) for line in lines if line.endswith("}")]
-        return [int(entry["cost"] or 0) for entry in entries if entry["request"] == request_id]
+        return [int(entry["cost"] or 0) for entry in log_entries(self.log, request_id)]
 
     async def cost(self, request_id: str) -> int:
         """The same, as soon as it is there."""
@@ -69,7 +51,9 @@ async def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     config, log = directory / "config.yaml", directory / "access.log"
     config.write_text(CONFIG)
     plan = StackPlan(pods=2, body_mode=request.param, speed=50.0, config_file=config)
-    async with live_stack(plan, lambda config: with_log(config, log)) as stack:
+    async with live_stack(
+        plan, lambda config: with_access_log(config, log, cost="%DYNAMIC_METADATA(envoy.lb:cost)%")
+    ) as stack:
         yield Logged(stack, log)
 
 

@@ -62,6 +62,8 @@ class Need(msgspec.Struct, frozen=True):
     """content with a producer that was made for another consumer, whatever its parameters"""
     or_type: str = ""
     """another type that will do: when it is named, or declared where the first one is not"""
+    or_named: str = ""
+    """another type that will do when it is named"""
 
 
 class Reference(msgspec.Struct, frozen=True):

@@ -1,8 +1,9 @@
 """Producers: which plugins consume what, and the order in which producers must run.
 
-A consumer may name its producer. Otherwise the declared producer of the needed type is taken, or a declared one of the
-other type that will do (precise in place of approximate prefix matches); when there is none, one is made with the
-consumer's own parameters (prefix-cache-scorer of v1.0 to v1.4) and shared by equal consumers.
+A consumer may name its producer, for some needs also one of a type that is never taken unnamed (prefix matches of a
+burst). Otherwise the declared producer of the needed type is taken, or a declared one of the other type that will do
+(precise in place of approximate prefix matches); when there is none, one is made with the consumer's own parameters
+(prefix-cache-scorer of v1.0 to v1.4) and shared by equal consumers.
 """
 
 from collections.abc import Iterable
@@ -83,7 +84,7 @@ class NeedResolver:
 
     def _named(self, consumer: Declared, need: Need, name: str) -> Declared | None:
         path = (*consumer.path, "parameters", _written(consumer, need))
-        usable = (*self._table.of_type(need.type), *self._other(need))
+        usable = (*self._table.of_type(need.type), *self._other(need), *self._table.of_type(need.or_named))
         if not self._table.knows(name):
             known = [producer.settings.name for producer in usable if producer.path]
             self._table.findings.mistake(path, f"no plugin is named {name!r}", did_you_mean(name, known))

@@ -126,6 +126,18 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         """Where the proxy was told to go first: the endpoint's own address, or its pod's primary port."""
         return self.destinations.partition(",")[0]
 
+    @property
+    def endpoint_scores(self) -> tuple[tuple[str, float], ...]:
+        """Destination and total score of every candidate of the profile that answers; made anew by every call.
+
+        Empty where the request goes to another port than that of the picked endpoint: these are nobody's addresses
+        then.
+        """
+        if self.destination != self.endpoint.destination:
+            return ()
+        scored = zip(self.card.candidates, self.card.totals.tolist(), strict=True)
+        return tuple([(endpoint.destination, total) for endpoint, total in scored])
+
     def response_headers(self, served: Endpoint) -> tuple[tuple[str, str], ...]:
         """Headers that plugins put on the response when `served` gave it."""
         found = (marker(served) for marker in self.response_markers)

@@ -68,6 +68,17 @@ class MultimodalItem(msgspec.Struct, frozen=True):
     """number of its placeholder tokens"""
 
 
+class Placement(msgspec.Struct, frozen=True):
+    """Where a request should go because of others that came with it; said by a producer that saw all of them."""
+
+    producer: str
+    slot: int
+    generation: int
+    """of the slot; with another one the endpoint is not there any more"""
+    blocks: int
+    """whole blocks of the prompt"""
+
+
 class InferenceRequest(msgspec.Struct, frozen=True):
     """Everything that scheduling may look at; built once, when the request has been read."""
 
@@ -98,6 +109,8 @@ class InferenceRequest(msgspec.Struct, frozen=True):
     body_bytes: int = 0
     subset: tuple[str, ...] | None = None
     """subset hint of Envoy: `ip` or `ip:port` entries; None when there is no hint, empty when it names nobody"""
+    placements: tuple[Placement, ...] = ()
+    """of the burst that the request came with"""
 
     @property
     def token_ids(self) -> memoryview | bytes | None:

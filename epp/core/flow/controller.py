@@ -159,6 +159,11 @@ class FlowController:
         return [statistics_of(band) for band in self._bands]
 
     @property
+    def longest_wait_s(self) -> float:
+        """After which a request that comes now has its answer for certain; infinite where nothing limits the wait."""
+        return self._waiting.longest_wait_s
+
+    @property
     def limits(self) -> BandLimits:
         """Of all bands together; 0 means unlimited."""
         return self._settings.limits

@@ -44,13 +44,18 @@ class FlowItem(msgspec.Struct, frozen=True, eq=False):
             body_bytes=request.body_bytes,
             received_at=received_at,
             slo_ttft_s=_seconds(request.headers, SLO_TTFT_MS),
-            ttl_s=_seconds(request.headers, QUEUE_TTL_MS),
+            ttl_s=own_budget_s(request),
         )
 
     @property
     def deadline(self) -> float:
         """When the request itself wants to be given up, in monotonic seconds; infinity when it does not say."""
         return math.inf if self.ttl_s is None else self.received_at + self.ttl_s
+
+
+def own_budget_s(request: InferenceRequest) -> float | None:
+    """How long the client is ready to wait, in seconds from the arrival; None when it does not say."""
+    return _seconds(request.headers, QUEUE_TTL_MS)
 
 
 def _seconds(headers: Mapping[str, str], names: Sequence[str]) -> float | None:

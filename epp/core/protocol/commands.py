@@ -50,6 +50,8 @@ class SendRouting(msgspec.Struct, frozen=True):
     mutation: Mutation
     body: bytes | memoryview | None = None
     """replaces the body; only in answer to a buffered one"""
+    scores: tuple[tuple[str, float], ...] = ()
+    """destination and score of the candidates, for the metadata"""
 
 
 class SendBody(msgspec.Struct, frozen=True):

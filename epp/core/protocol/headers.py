@@ -4,6 +4,8 @@ from epp.core.protocol.events import Headers
 
 DESTINATION = "x-gateway-destination-endpoint"
 """also the key in the dynamic metadata of namespace `envoy.lb` (endpoint picker protocol, proposal 004)"""
+DESTINATION_SCORES = "x-gateway-destination-endpoint-scores"
+"""key in the same metadata, with --emit-endpoint-scores: a number by destination"""
 PICKED_BY = "x-picked-by"
 """lets a route tell picked requests from those that passed by the picker (FailClose)"""
 PICKED_BY_VALUE = "epp"

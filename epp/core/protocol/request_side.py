@@ -43,6 +43,8 @@ class ConversationSettings(msgspec.Struct, frozen=True):
     """remove an integer `priority` from the forwarded body"""
     may_rewrite: MayRewrite = lambda _: False
     """asked right before routing: whether it may give a request another model, so that its body has to be kept"""
+    emit_endpoint_scores: bool = False
+    """tell the proxy with the decision what every candidate scored"""
 
 
 class RequestSide(Protocol):
@@ -101,7 +103,8 @@ class _Side:
             headers += decision.request_headers
             removed = tuple(name for name in removed if all(name != ours for ours, _ in decision.request_headers))
         mutation = Mutation(tuple(headers), removed, clear_route_cache=True)
-        return SendRouting(phase, decision.destinations, mutation, body)
+        scores = decision.endpoint_scores if self._settings.emit_endpoint_scores else ()
+        return SendRouting(phase, decision.destinations, mutation, body, scores)
 
     def _check_size(self, size: int) -> None:
         if size > self._settings.max_body_bytes:

@@ -89,9 +89,22 @@ class QueueingRouter:
 
     def decide(self, request: InferenceRequest) -> Decision | QueueTicket:
         """The endpoint, or a place in the queue; raises a Refusal."""
+        return self.offer(self.resolve(request), self._clock())
+
+    def resolve(self, request: InferenceRequest) -> InferenceRequest:
+        """See Router."""
+        return self._router.resolve(request)
+
+    @property
+    def longest_wait_s(self) -> float:
+        """After which a request that comes now has its answer for certain; infinite where nothing limits the wait."""
+        return self._controller.longest_wait_s
+
+    def offer(self, request: InferenceRequest, received_at: float) -> Decision | QueueTicket:
+        """As `decide`, for a resolved request; `received_at` in monotonic seconds counts for its own waiting budget."""
         now = self._clock()
         self._follow_objects(now)
-        item = FlowItem.of(self._router.resolve(request), now)
+        item = FlowItem.of(request, received_at)
         try:
             answer = self._controller.offer(item, now)
         except Refusal as refusal:

@@ -36,6 +36,9 @@ class RoutingPolicy(msgspec.Struct, frozen=True):
 class Router:
     """Decides for one pool; nothing here waits."""
 
+    longest_wait_s = 0.0
+    """after which `offer` has its answer for certain"""
+
     def __init__(
         self, roster: Roster, scheduler: Scheduler, policy: RoutingPolicy, clock: Clock, rng: Random | None = None
     ) -> None:
@@ -61,9 +64,17 @@ class Router:
         priority = resolve_priority(request, snapshot.objectives, self._policy.priority)
         return request if priority == request.priority else msgspec.structs.replace(request, priority=priority)
 
+    def offer(self, request: InferenceRequest, received_at: float) -> Decision:  # noqa: ARG002  nobody waits here
+        """The endpoint of a resolved request, with its place reserved; raises a Refusal."""
+        return self._schedule(request, sheds=True)
+
     def dispatch(self, request: InferenceRequest) -> Decision:
         """The endpoint of a resolved request that was admitted, with its place reserved; raises a Refusal."""
         return self._schedule(request, sheds=False)
+
+    def choice(self, request: InferenceRequest) -> Candidates:
+        """Who may be picked for a resolved request, before any plugin is asked; raises a Refusal for nobody."""
+        return self._without_cooling(self._candidates(request, self._roster.current), self._clock())
 
     def dispatched(self, decision: Decision, break_off: BreakOff) -> None:
         """The decision is on its way to the proxy; nobody here ever breaks it off."""

@@ -19,6 +19,7 @@ from epp.core.config.settings_types import (
 )
 from epp.core.scheduling.attributes import PRODUCER_IS_IMPLIED
 from epp.core.scheduling.built_in import BuiltIn, DeciderByName, Plugin, built_in, no_decider
+from epp.core.scheduling.burst_catalogue import BURST_PREFIX_PRODUCER, BURST_TYPES
 from epp.core.scheduling.control_catalogue import REQUEST_CONTROL, SESSION_ID_PRODUCER
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from epp.core.scheduling.filters.by_label import ByLabelFilter, ByLabelParameters
@@ -119,7 +120,8 @@ def _prefix_matches(_parameters: msgspec.Struct) -> tuple[Need, ...]:
 
 
 def _prefix_matches_made_with(parameters: ApproxPrefixCacheParameters) -> Need:
-    return Need("prefix_match_info_producer_name", _PREFIX_PRODUCER, parameters, or_type=_PRECISE_PREFIX_PRODUCER)
+    field, other = "prefix_match_info_producer_name", _PRECISE_PREFIX_PRODUCER
+    return Need(field, _PREFIX_PRODUCER, parameters, or_type=other, or_named=BURST_PREFIX_PRODUCER)
 
 
 def _tokens(_parameters: msgspec.Struct) -> tuple[Need, ...]:
@@ -290,6 +292,7 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         needs=_tokens,
         inert_fields=INERT_FIELDS,
     ),
+    *BURST_TYPES,
     *STAGE_TYPES,
     *REQUEST_CONTROL,
 )

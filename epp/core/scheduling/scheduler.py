@@ -138,6 +138,11 @@ class Scheduler:
 
         return guarded
 
+    @property
+    def policy(self) -> Policy:
+        """The one that decides."""
+        return self._policy
+
     def completed(self, request: InferenceRequest) -> InferenceRequest:
         """The request with what plugins take from its headers; called before anything is decided."""
         for processor in self._policy.control.request_header_processors:

@@ -38,7 +38,7 @@ from epp.core.protocol.events import (
     ResponseHeaders,
     ResponseTrailers,
 )
-from epp.core.protocol.headers import DESTINATION
+from epp.core.protocol.headers import DESTINATION, DESTINATION_SCORES
 from epp.edge.extproc.refusals import HttpError
 
 METADATA_NAMESPACE = "envoy.lb"
@@ -199,7 +199,7 @@ def _tell(response: ProcessingResponse, metadata: Iterable[MetadataNumber]) -> N
 
 
 def encode_routing(command: SendRouting) -> bytes:
-    """Header mutation and dynamic metadata, with the same value in both (proposal 004)."""
+    """Header mutation and dynamic metadata, with the same destinations in both (proposal 004)."""
     response = ProcessingResponse()
     if command.phase is Phase.REQUEST_TRAILERS:
         response.request_trailers.SetInParent()
@@ -212,6 +212,10 @@ def encode_routing(command: SendRouting) -> bytes:
             common.body_mutation.body = bytes(command.body)
     values: Struct = response.dynamic_metadata.fields[METADATA_NAMESPACE].struct_value
     values.fields[DESTINATION].string_value = command.destinations
+    if command.scores:
+        scores: Struct = values.fields[DESTINATION_SCORES].struct_value
+        for destination, score in command.scores:
+            scores.fields[destination].number_value = score
     return response.SerializeToString()
 
 

@@ -134,11 +134,17 @@ class ApproxPrefixCacheProducer:
         return int(load.kv_block_tokens[known[0]]) if len(known) else 0
 
     def _chain(self, request: InferenceRequest, block_tokens: int) -> Chain:
-        if request.prompt.kind is PromptKind.NONE:
-            return []
         if self._most_tokens or not self._most_blocks:
             most_blocks = (self._most_tokens or DEFAULT_MOST_TOKENS) // block_tokens
         else:
             most_blocks = self._most_blocks
-        seed = f"{request.target_model}\0{request.cache_salt}\0{block_tokens}\0{request.prompt.kind.value}"
-        return hash_blocks(request.prompt.data, block_tokens * BYTES_PER_TOKEN, seed, most_blocks)
+        return prompt_chain(request, block_tokens, most_blocks)
+
+
+def prompt_chain(request: InferenceRequest, block_tokens: int, most_blocks: int) -> Chain:
+    """Hashes of the whole blocks of the prompt, at most `most_blocks`, apart for model or adapter and cache_salt."""
+    prompt = request.prompt
+    if prompt.kind is PromptKind.NONE:
+        return []
+    seed = f"{request.target_model}\0{request.cache_salt}\0{block_tokens}\0{prompt.kind.value}"
+    return hash_blocks(prompt.data, block_tokens * BYTES_PER_TOKEN, seed, most_blocks)

@@ -76,6 +76,13 @@ def test_routing_on_trailers_has_only_metadata() -> None:
     assert message.dynamic_metadata == {"envoy.lb": {DESTINATION: BOTH}}
 
 
+@pytest.mark.parametrize("phase", [Phase.REQUEST_HEADERS, Phase.REQUEST_BODY, Phase.REQUEST_TRAILERS])
+def test_routing_may_tell_the_scores_beside_the_destination(phase: Phase) -> None:
+    scores = (("10.0.0.1:8000", 2.5), ("[fd00::1]:8000", 0.0))
+    message = parsed(codec.encode_routing(SendRouting(phase, BOTH, Mutation(), scores=scores)))
+    assert message.dynamic_metadata == {"envoy.lb": {DESTINATION: BOTH, f"{DESTINATION}-scores": dict(scores)}}
+
+
 @pytest.mark.parametrize("body", [b'{"a":1}', memoryview(b'{"a":1}')], ids=["bytes", "view"])
 def test_routing_may_replace_the_body(body: bytes | memoryview) -> None:
     assert routing(Phase.REQUEST_BODY, body).request_body.response.body_mutation.body == b'{"a":1}'
