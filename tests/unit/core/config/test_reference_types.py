@@ -23,7 +23,8 @@ BETA = """
 ALPHA = """
     disaggregatedset-rollout-screener session-affinity-filter session-affinity-scorer endpoint-attribute-filter
     endpoint-attribute-scorer topology-affinity-filter topology-affinity-scorer topology-extractor utilization-filter
-    header-label-affinity-scorer header-profile-handler p2p-source-producer sheddable-eviction-filter
+    header-label-affinity-scorer header-profile-handler p2p-source-producer burst-prefix-cache-producer
+    sheddable-eviction-filter
     priority-then-time-eviction-order-policy priority-holdback-policy soft-reflective-ceiling-policy agent-identity
 """
 ABSENT = """
