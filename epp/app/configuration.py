@@ -15,7 +15,7 @@ from epp.edge.scrape.dialects import ENGINE_LABELS, Dialects
 from epp.edge.scrape.engines import ENGINES
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec, parse_metric_spec
-from epp.edge.scrape.metric_names import MetricNames
+from epp.edge.scrape.metric_names import CustomMetric, MetricNames
 from epp.edge.scrape.metrics_page import PageOptions
 
 CONFIG_TEXT_SOURCE = "--config-text"
@@ -114,6 +114,10 @@ def _described(engine: EngineConfig, names: MetricNames, source: str) -> MetricN
         block_tokens=_spec(engine.cache_block_size_spec, source, names.block_tokens),
         blocks=_spec(engine.cache_num_blocks_spec, source, names.blocks),
         lora_info=_spec(engine.lora_spec, source, names.lora_info),
+        custom=tuple(
+            CustomMetric(metric.attribute_key, parse_metric_spec(metric.metric_spec, source))
+            for metric in engine.custom_metrics
+        ),
     )
 
 

@@ -87,6 +87,7 @@ class PickerProcess:
             clock,
             metrics_stale_after_s=options.metrics_stale_after_s,
             slot_renewed=scheduler.forget_slot,
+            attributes=config.metrics.custom_attributes if config.metrics else (),
         )
         self._sink = PrometheusSink(Dialect(options.metric_names))
         self._decisions = DecisionLog(time.time)

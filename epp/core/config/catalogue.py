@@ -93,6 +93,8 @@ class PluginType(msgspec.Struct, frozen=True):
     """from the parameters to the producers that are consumed"""
     references: Callable[[Any], tuple[Reference, ...]] | None = None
     """of a profile handler that runs only the profiles that its parameters name: what they refer to"""
+    attribute_field: str = ""
+    """attribute of the parameters that names an endpoint attribute"""
     runs_unasked: bool = False
     """a producer that works as soon as it is declared, whether or not another plugin consumes it"""
     deprecated: str = ""

@@ -5,6 +5,7 @@ The metrics source and extractor are added unless a source already is one; it is
 
 import msgspec
 
+from epp.core.config.attributes import check_custom_metrics
 from epp.core.config.catalogue import PluginKind
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
@@ -83,6 +84,7 @@ def _metrics(pairs: list[Pair], section: DataLayerSection, table: PluginTable) -
     if extractor is not None:
         engines = parameters_as(CoreMetricsExtractorParameters, extractor.settings)
         _note_engines((*extractor.path, "parameters"), engines, table)
+        check_custom_metrics(extractor, engines, table)
         settings = msgspec.structs.replace(settings, extractor=engines)
     if source is not None:
         page = parameters_as(MetricsDataSourceParameters, source.settings)

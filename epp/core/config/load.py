@@ -1,5 +1,6 @@
 """Loads an EndpointPickerConfig: every dialect from v1.0 of the reference on, every mistake at once."""
 
+from epp.core.config.attributes import check_attributes
 from epp.core.config.catalogue import Catalogue
 from epp.core.config.data_layer import read_data_layer
 from epp.core.config.flow_control import read_flow_control
@@ -72,6 +73,7 @@ def load_config(
     flow_control = read_flow_control(table, gates)
     saturation = read_saturation(table, flow_control)
     data_layer = read_data_layer(table)
+    attributes_read = check_attributes(table, data_layer.metrics)
     parsers = read_parsers(table)
     table.note_idle()
     findings.raise_mistakes()
@@ -89,6 +91,7 @@ def load_config(
         parsers=parsers,
         flow_control=flow_control,
         request_control=request_control,
+        attributes_read=attributes_read,
         notices=tuple(findings.notices),
     )
 

@@ -17,8 +17,10 @@ Fraction = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+Metric = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?$")]
+"""`name` or `name{label=value,...}`"""
 MetricSpec = Annotated[str, msgspec.Meta(pattern=r"^$|^[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?$")]
-"""`name` or `name{label=value,...}`; empty: the engine has no such metric"""
+"""the same; empty: the engine has no such metric"""
 
 
 class UtilizationDetectorParameters(Section, frozen=True):
@@ -53,7 +55,9 @@ class CustomMetric(Section, frozen=True):
     """A further metric, under the attribute that scorers and filters may name."""
 
     attribute_key: Text
-    metric_spec: MetricSpec
+    metric_spec: Metric
+    optional: bool = False
+    """whether a page may lack it; every page may"""
 
 
 class EngineConfig(Section, frozen=True):

@@ -74,6 +74,12 @@ class MetricsSettings(msgspec.Struct, frozen=True):
     source: MetricsDataSourceParameters = MetricsDataSourceParameters()
     extractor: CoreMetricsExtractorParameters = CoreMetricsExtractorParameters()
 
+    @property
+    def custom_attributes(self) -> tuple[str, ...]:
+        """Keys of the attributes that `customMetrics` extracts, each once, in the order of the file."""
+        engines = self.extractor.engine_configs
+        return tuple(dict.fromkeys(metric.attribute_key for engine in engines for metric in engine.custom_metrics))
+
 
 class RequestControlSettings(msgspec.Struct, frozen=True):
     """Plugins that see every request whatever its profile, by name, in the order of the file."""
@@ -119,6 +125,8 @@ class PickerConfig(msgspec.Struct, frozen=True):
     """empty: the built-in ones"""
     flow_control: FlowControlSection | None
     request_control: RequestControlSettings = RequestControlSettings()
+    attributes_read: tuple[str, ...] = ()
+    """custom attributes that plugins read"""
     notices: tuple[Notice, ...] = ()
 
     def plugin(self, name: str) -> PluginSettings:

@@ -50,9 +50,7 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
         PluginKind.EXTRACTOR,
         CoreMetricsExtractorParameters,
         aliases=("model-server-protocol-metrics",),
-        inert_fields={
-            "customMetrics": "no plugin reads further metrics",
-        },
+        inert_fields={"optional": "a page may lack any metric"},
     ),
     _setting(FILE_DISCOVERY, PluginKind.DISCOVERY, FileDiscoveryParameters),
     _setting("openai-parser", PluginKind.PARSER, NoParameters),

@@ -119,6 +119,8 @@ class LoadReport(msgspec.Struct, frozen=True):
     """LoRA adapters that fit on the device at once; None without LoRA"""
     running_adapters: Sequence[str] = ()
     waiting_adapters: Sequence[str] = ()
+    attributes: tuple[tuple[str, float], ...] = ()
+    """key and value of each custom metric that the page has"""
 
 
 class TokenSource(Protocol):

@@ -156,6 +156,7 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         EndpointAttributeFilterParameters,
         lambda _name, p: EndpointAttributeFilter(p),
         stability=Stability.ALPHA,
+        attribute_field="attribute",
         inert_fields={"producer": PRODUCER_IS_IMPLIED},
     ),
     built_in(
@@ -242,6 +243,7 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         EndpointAttributeScorerParameters,
         lambda _name, p: EndpointAttributeScorer(p),
         stability=Stability.ALPHA,
+        attribute_field="attribute_key",
         inert_fields={"producer": PRODUCER_IS_IMPLIED},
     ),
     built_in(

@@ -1,12 +1,14 @@
 """Finds a load on a metrics page: the few series that say how loaded the engine is, by the names of its dialect.
 
 Gauges of several engines on one page (data parallelism inside a pod): waiting and running are summed, of the KV cache
-usage the highest counts. An info metric of LoRA adapters keeps a series for every combination of adapters it has ever
+usage the highest counts. Of a custom metric nobody knows what it counts, so its series are summed too; labels in its
+spec choose one. An info metric of LoRA adapters keeps a series for every combination of adapters it has ever
 had; its value is the unix time of the last update, so the newest one is true.
 Source: model server protocol, proposal 003; newest-series rule as in the reference.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 
 from epp.core.domain.ports import LoadReport
 from epp.edge.scrape.exposition import MetricSpec, Sample, samples
@@ -37,7 +39,16 @@ def scan(page: bytes, names: MetricNames) -> LoadReport:
         max_adapters=_count(adapters.get("max_lora", "")),
         running_adapters=_listed(adapters.get("running_lora_adapters", "")),
         waiting_adapters=_listed(adapters.get("waiting_lora_adapters", "")),
+        attributes=tuple(_attributes(page, names)) if names.custom else (),
     )
+
+
+def _attributes(page: bytes, names: MetricNames) -> Iterator[tuple[str, float]]:
+    """Any finite number counts, a negative one too: what a custom metric may be is its owner's affair."""
+    for metric in names.custom:
+        values = [sample.value for sample in samples(page, metric.spec)]
+        if values and math.isfinite(total := sum(values)):
+            yield metric.key, total
 
 
 def _within(found: Iterable[Sample], most: float) -> list[float]:

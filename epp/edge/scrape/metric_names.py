@@ -5,6 +5,14 @@ import msgspec
 from epp.edge.scrape.exposition import MetricSpec
 
 
+class CustomMetric(msgspec.Struct, frozen=True):
+    """A metric that only the configuration knows."""
+
+    key: str
+    """of the endpoint attribute that it becomes"""
+    spec: MetricSpec
+
+
 class MetricNames(msgspec.Struct, frozen=True):
     """One dialect; None where the engine has no such metric."""
 
@@ -24,3 +32,4 @@ class MetricNames(msgspec.Struct, frozen=True):
     """gauge of the number of blocks, where it is no label"""
     lora_info: MetricSpec | None = None
     """info metric of the LoRA adapters"""
+    custom: tuple[CustomMetric, ...] = ()

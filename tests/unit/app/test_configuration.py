@@ -15,7 +15,7 @@ from epp.core.scheduling.session_token import SessionKey
 from epp.edge.scrape.engines.sglang import SGLANG
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec
-from epp.edge.scrape.metric_names import MetricNames
+from epp.edge.scrape.metric_names import CustomMetric, MetricNames
 from epp.edge.scrape.metrics_page import PageOptions
 
 HEAD = """\
@@ -130,6 +130,16 @@ def test_what_the_configuration_leaves_out_of_a_known_engine_stays() -> None:
     options, config = with_text(ENGINES.replace("name: other", "name: sglang"))
     expected = msgspec.structs.replace(SGLANG, running=MetricSpec("other:running"))
     assert names_of(options, config, "sglang") == expected
+
+
+def test_custom_metrics_are_read_beside_what_an_engine_has() -> None:
+    options, config = with_text(
+        "plugins:\n- type: core-metrics-extractor\n  parameters:\n    engineConfigs:\n"
+        "    - {name: vllm, customMetrics: [{attributeKey: depth, metricSpec: 'm:depth{tier=gold}'}]}\n"
+    )
+    custom = (CustomMetric("depth", MetricSpec("m:depth", (("tier", "gold"),))),)
+    assert names_of(options, config) == msgspec.structs.replace(VLLM, custom=custom)
+    assert names_of(options, config, "sglang").custom == ()
 
 
 def test_a_metric_name_that_is_none_names_its_flag() -> None:

@@ -1,4 +1,4 @@
-"""docs/policies has one page per type of plugin that decides something, and its examples load."""
+"""docs/policies has one page per type of plugin, and its examples load."""
 
 import re
 from collections.abc import Iterator
@@ -16,10 +16,8 @@ from epp.core.scheduling.catalogue import CATALOGUE
 from epp.core.scheduling.session_token import SessionKey
 
 PAGES = Path(__file__).parents[3] / "docs" / "policies"
-ELSEWHERE = frozenset(
-    (PluginKind.DATA_SOURCE, PluginKind.EXTRACTOR, PluginKind.DISCOVERY, PluginKind.PARSER, PluginKind.REQUEST_HEADERS)
-)
-"""they say where data comes from, and are no policy"""
+ELSEWHERE = frozenset((PluginKind.PARSER, PluginKind.REQUEST_HEADERS))
+"""a parser is all said by its name, and these writers of headers do nothing"""
 TYPES = tuple(plugin for plugin in CATALOGUE.types if plugin.kinds - ELSEWHERE)
 EXAMPLE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\| `([A-Za-z.]+)` +\| (.*?) +\|", re.MULTILINE)

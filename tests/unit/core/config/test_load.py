@@ -247,7 +247,8 @@ def test_parameters_that_change_nothing_yet_get_a_notice_at_any_depth() -> None:
     config = load(
         "plugins:\n- {type: active-request-scorer, parameters: {requestTimeout: 2m}}\n"
         "- {type: metrics-data-source, parameters: {caCertPath: /ca.crt}}\n- type: core-metrics-extractor\n"
-        "  parameters: {engineConfigs: [{name: vllm, customMetrics: [{attributeKey: a, metricSpec: b}]}]}\n"
+        "  parameters: {engineConfigs: [{name: vllm, customMetrics: [{attributeKey: a, metricSpec: b, "
+        "optional: true}]}]}\n"
     )
     assert notices(config) == [
         (
@@ -258,7 +259,10 @@ def test_parameters_that_change_nothing_yet_get_a_notice_at_any_depth() -> None:
             "epp.yaml:5: plugins[1].parameters.caCertPath: no effect: the metrics page is read without a client "
             "certificate, against the CAs of the system"
         ),
-        "epp.yaml:7: plugins[2].parameters.engineConfigs[0].customMetrics: no effect: no plugin reads further metrics",
+        (
+            "epp.yaml:7: plugins[2].parameters.engineConfigs[0].customMetrics[0].optional: no effect: "
+            "a page may lack any metric"
+        ),
     ]
 
 
