@@ -7,6 +7,7 @@ import msgspec
 
 from epp.core.config.attributes import check_custom_metrics
 from epp.core.config.catalogue import PluginKind
+from epp.core.config.data_layer_types import NOTIFICATION_SOURCES
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
     FileDiscoveryParameters,
@@ -58,10 +59,12 @@ def read_data_layer(table: PluginTable) -> DataLayer:
 
 def _pair(path: Path, entry: SourceEntry, table: PluginTable) -> Pair | None:
     source = table.refer((*path, "pluginRef"), entry.plugin_ref, PluginKind.DATA_SOURCE)
-    extractors = [
-        table.refer((*path, "extractors", index, "pluginRef"), extractor.plugin_ref, PluginKind.EXTRACTOR)
-        for index, extractor in enumerate(entry.extractors)
-    ]
+    is_notifying = source is not None and source.type.name in NOTIFICATION_SOURCES
+    extractors = []
+    for index, extractor in enumerate(entry.extractors):
+        place, name = (*path, "extractors", index, "pluginRef"), extractor.plugin_ref
+        found = table.find(place, name) if is_notifying else table.refer(place, name, PluginKind.EXTRACTOR)
+        extractors.append(found)
     if source is None:
         return None
     return Pair(path, source, tuple(extractor for extractor in extractors if extractor is not None))

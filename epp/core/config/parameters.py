@@ -36,6 +36,27 @@ class UtilizationDetectorParameters(Section, frozen=True):
     """count what we sent since the scrape; false for exact parity with the reference"""
 
 
+class HttpSourceParameters(Section, frozen=True):
+    """models-data-source: a page of every endpoint."""
+
+    scheme: Literal["http", "https"] = "http"
+    path: Annotated[str, msgspec.Meta(pattern="^/")] = "/v1/models"
+    port: Port | None = None
+    insecure_skip_verify: bool = True
+    ca_cert_path: str = ""
+    client_cert_path: str = ""
+    client_key_path: str = ""
+    interval: Seconds | None = None
+
+
+class K8sNotificationSourceParameters(Section, frozen=True):
+    """k8s-notification-source: which objects to follow."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
 class MetricsDataSourceParameters(Section, frozen=True):
     """metrics-data-source: where the metrics page of an endpoint is."""
 

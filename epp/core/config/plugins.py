@@ -74,10 +74,8 @@ class PluginTable:
 
     def refer(self, path: Path, name: str, *kinds: PluginKind) -> Declared | None:
         """The plugin that the reference at `path` means; None when it is undefined or of none of the `kinds`."""
-        declared = self._by_name.get(name)
-        if declared is None or not declared.path:
-            if name not in self._unreadable:
-                self.findings.mistake(path, f"no plugin is named {name!r}", self._advice(name))
+        declared = self.find(path, name)
+        if declared is None:
             return None
         declared.is_used = True
         if not declared.type.kinds.intersection(kinds):
@@ -86,6 +84,15 @@ class PluginTable:
             self.findings.mistake(path, problem)
             return None
         return declared
+
+    def find(self, path: Path, name: str) -> Declared | None:
+        """As `refer`, of any kind, and without putting the plugin to use."""
+        declared = self._by_name.get(name)
+        if declared is not None and declared.path:
+            return declared
+        if name not in self._unreadable:
+            self.findings.mistake(path, f"no plugin is named {name!r}", self._advice(name))
+        return None
 
     def knows(self, name: str) -> bool:
         """Whether an entry of that name was declared, faulty or not."""

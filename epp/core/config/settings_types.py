@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from epp.core.config.catalogue import NoParameters, PluginKind, PluginType, Stability
+from epp.core.config.data_layer_types import WITHOUT_EFFECT
 from epp.core.config.flow_parameters import (
     PriorityHoldbackParameters,
     ProgramAwareParameters,
@@ -53,6 +54,7 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
         inert_fields={"optional": "a page may lack any metric"},
     ),
     _setting(FILE_DISCOVERY, PluginKind.DISCOVERY, FileDiscoveryParameters),
+    *WITHOUT_EFFECT,
     _setting("openai-parser", PluginKind.PARSER, NoParameters),
     _setting("anthropic-parser", PluginKind.PARSER, NoParameters),
     _setting("vllmhttp-parser", PluginKind.PARSER, NoParameters),
