@@ -4,6 +4,7 @@ import msgspec
 
 from epp.core.config.catalogue import Catalogue, PluginKind, PluginType, Stability
 from epp.core.config.mistakes import Findings, did_you_mean
+from epp.core.config.not_built import NOT_BUILT
 from epp.core.config.sections import PluginEntry
 from epp.core.config.settings import PluginSettings
 from epp.core.config.structure import read, read_entries, value_at
@@ -133,8 +134,7 @@ class PluginTable:
             return
         plugin_type = self._catalogue.find(entry.type)
         if plugin_type is None:
-            suggestion = did_you_mean(entry.type, self._catalogue.names)
-            self.findings.mistake((*path, "type"), f"there is no plugin type {entry.type!r}", suggestion)
+            self._report_unknown((*path, "type"), entry.type)
             self._unreadable.add(name)
             return
         parameters = self._parameters(path, plugin_type, entry)
@@ -146,6 +146,14 @@ class PluginTable:
         self._note_inert((*path, "parameters"), entry.parameters, plugin_type)
         line = self.findings.document.line_of(path)
         self._by_name[name] = Declared(PluginSettings(name, plugin_type.name, parameters, line), plugin_type, path)
+
+    def _report_unknown(self, path: Path, type_name: str) -> None:
+        left_out = NOT_BUILT.get(type_name)
+        if left_out is not None:
+            self.findings.mistake(path, left_out.problem(type_name), left_out.suggestion)
+        else:
+            suggestion = did_you_mean(type_name, self._catalogue.names)
+            self.findings.mistake(path, f"there is no plugin type {type_name!r}", suggestion)
 
     def _parameters(self, path: Path, plugin_type: PluginType, entry: PluginEntry) -> msgspec.Struct | None:
         where = (*path, "parameters")
