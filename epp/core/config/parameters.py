@@ -71,6 +71,24 @@ class MetricsDataSourceParameters(Section, frozen=True):
     interval: Seconds | None = None
     """None: as `--refresh-metrics-interval` says"""
 
+    def __post_init__(self) -> None:
+        if bool(self.client_cert_path) != bool(self.client_key_path):
+            raise ValueError("clientCertPath and clientKeyPath are given together or not at all")
+
+
+class MulticlusterMetricsSourceParameters(MetricsDataSourceParameters, frozen=True):
+    """multicluster-metrics-data-source: where the metrics page of a cluster's picker is."""
+
+    insecure_skip_verify: bool = False
+    """another default: the page comes from outside the cluster"""
+
+
+class MulticlusterMetricsExtractorParameters(Section, frozen=True):
+    """multicluster-metrics-extractor: what the averages of a pool are called."""
+
+    kv_cache_utilization_metric: MetricSpec = ""
+    queue_size_metric: MetricSpec = ""
+
 
 class CustomMetric(Section, frozen=True):
     """A further metric, under the attribute that scorers and filters may name."""

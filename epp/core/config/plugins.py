@@ -73,6 +73,10 @@ class PluginTable:
             first.is_used = True
         return first
 
+    def first_of_types(self, *names: str) -> Declared | None:
+        """As `first_of_type`, of the first of the types that there is."""
+        return next(filter(None, map(self.first_of_type, names)), None)
+
     def refer(self, path: Path, name: str, *kinds: PluginKind) -> Declared | None:
         """The plugin that the reference at `path` means; None when it is undefined or of none of the `kinds`."""
         declared = self.find(path, name)

@@ -10,6 +10,7 @@ from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
     FileDiscoveryParameters,
     MetricsDataSourceParameters,
+    MulticlusterMetricsExtractorParameters,
     UtilizationDetectorParameters,
 )
 from epp.core.config.sections import FlowControlSection
@@ -73,6 +74,8 @@ class MetricsSettings(msgspec.Struct, frozen=True):
 
     source: MetricsDataSourceParameters = MetricsDataSourceParameters()
     extractor: CoreMetricsExtractorParameters = CoreMetricsExtractorParameters()
+    clusters: MulticlusterMetricsExtractorParameters | None = None
+    """in place of `extractor`, where the pages are those of other clusters' pickers"""
 
     @property
     def custom_attributes(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from epp.core.config.flow_parameters import (
     ProgramAwareParameters,
     StaticUsageLimitParameters,
 )
+from epp.core.config.multicluster import MULTICLUSTER_TYPES
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
     DisaggHeadersParameters,
@@ -31,7 +32,6 @@ IN_FLIGHT_LOAD = "inflight-load-producer"
 TOKEN_PRODUCER = "token-producer"  # noqa: S105  tokens of a text
 
 STALENESS_IS_A_FLAG = "the age of metrics that still count is set by --metrics-staleness-threshold"
-_ONE_WAY_TLS = "the metrics page is read without a client certificate, against the CAs of the system"
 _ONE_ORDER = "who is evicted, and in which order, is always decided this way"
 
 
@@ -40,12 +40,7 @@ def _setting(name: str, kind: PluginKind, parameters: type[msgspec.Struct], **mo
 
 
 SETTINGS_TYPES: tuple[PluginType, ...] = (
-    _setting(
-        METRICS_SOURCE,
-        PluginKind.DATA_SOURCE,
-        MetricsDataSourceParameters,
-        inert_fields=dict.fromkeys(("caCertPath", "clientCertPath", "clientKeyPath"), _ONE_WAY_TLS),
-    ),
+    _setting(METRICS_SOURCE, PluginKind.DATA_SOURCE, MetricsDataSourceParameters),
     _setting(
         METRICS_EXTRACTOR,
         PluginKind.EXTRACTOR,
@@ -55,6 +50,7 @@ SETTINGS_TYPES: tuple[PluginType, ...] = (
     ),
     _setting(FILE_DISCOVERY, PluginKind.DISCOVERY, FileDiscoveryParameters),
     *WITHOUT_EFFECT,
+    *MULTICLUSTER_TYPES,
     _setting("openai-parser", PluginKind.PARSER, NoParameters),
     _setting("anthropic-parser", PluginKind.PARSER, NoParameters),
     _setting("vllmhttp-parser", PluginKind.PARSER, NoParameters),

@@ -25,7 +25,11 @@ def scan(page: bytes, names: MetricNames) -> LoadReport:
 
     Negative, infinite and absurd values count as missing.
     """
+    if names.servers and _speaks_for_nobody(page, names):
+        return NO_LOAD
     waiting = _within(_samples(page, names.waiting), MOST_REQUESTS)
+    if not waiting:
+        waiting = _within(_samples(page, names.waiting_else), MOST_REQUESTS)
     running = _within(_samples(page, names.running), MOST_REQUESTS)
     usages = next(filter(None, (_within(samples(page, spec), 1.0 + _ROUNDING) for spec in names.kv_usage)), [])
     block_tokens, blocks = _cache_size(page, names)
@@ -41,6 +45,12 @@ def scan(page: bytes, names: MetricNames) -> LoadReport:
         waiting_adapters=_listed(adapters.get("waiting_lora_adapters", "")),
         attributes=tuple(_attributes(page, names)) if names.custom else (),
     )
+
+
+def _speaks_for_nobody(page: bytes, names: MetricNames) -> bool:
+    """Whether the page says that there is no server; averages that are still on it are of servers that were."""
+    counts = next(filter(None, (_within(samples(page, spec), MOST_BLOCKS) for spec in names.servers)), None)
+    return counts is not None and not any(counts)
 
 
 def _attributes(page: bytes, names: MetricNames) -> Iterator[tuple[str, float]]:

@@ -20,6 +20,8 @@ class MetricNames(msgspec.Struct, frozen=True):
     """requests in the engine's queue"""
     running: MetricSpec | None
     """requests in the engine's batch"""
+    waiting_else: MetricSpec | None = None
+    """another spelling of `waiting`, for pages without it"""
     kv_usage: tuple[MetricSpec, ...] = ()
     """used fraction of the KV cache; the first one that the page has counts"""
     cache_info: MetricSpec | None = None
@@ -32,4 +34,6 @@ class MetricNames(msgspec.Struct, frozen=True):
     """gauge of the number of blocks, where it is no label"""
     lora_info: MetricSpec | None = None
     """info metric of the LoRA adapters"""
+    servers: tuple[MetricSpec, ...] = ()
+    """number of servers that the page speaks for; without any it tells no load"""
     custom: tuple[CustomMetric, ...] = ()

@@ -1,5 +1,6 @@
 """Custom metrics from the page of a real server, through the real poller, to scorers and filters."""
 
+from epp.edge.observe.pool_reading import PoolReader
 from tests.support.scraped_pool import scraped_pool, served_pages
 
 CONFIG = """\
@@ -60,3 +61,10 @@ async def test_a_silent_endpoint_has_none_after_a_while() -> None:
         await pool.until(lambda: pool.problems, "a page tells nothing")
         pool.now += 10.0
         await pool.until(lambda: pool.scores(SCORER) == [0.0, 1.0])
+
+
+async def test_what_is_known_is_shown() -> None:
+    async with served_pages(page(), page(4)) as pages, scraped_pool(CONFIG, pages) as pool:
+        roster = pool.roster
+        reader = PoolReader(roster, pool.ledger, roster.cooldowns, lambda: pool.now)
+        await pool.until(lambda: [row.attributes for row in reader.read().rows()] == [{}, {"custom.depth": 4.0}])
