@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from epp.core.config.settings import PickerConfig
-from epp.core.domain.errors import PickerError
+from epp.core.domain.errors import InvalidInput, PickerError
 from epp.edge.objects.file_watch import FileWatch
 from epp.edge.observe.logs import Logger
 
@@ -73,12 +73,17 @@ class ConfigWatch:
             self._logger.warning("accepted, but", notice=str(notice))
 
     def _without_fixed(self, config: PickerConfig) -> PickerConfig:
-        """What was decided at the start stays until the next one."""
+        """What was decided at the start stays until the next one; raises InvalidInput where the rest depends on it."""
         fixed = ("gates", "metrics", "discovery")
         changed = [name for name in fixed if getattr(config, name) != getattr(self.in_force, name)]
         if changed:
             self._logger.warning("takes effect at the next start only", changed=", ".join(changed))
-        return msgspec.structs.replace(config, **{name: getattr(self.in_force, name) for name in fixed})
+        config = msgspec.structs.replace(config, **{name: getattr(self.in_force, name) for name in fixed})
+        extracted = config.metrics.custom_attributes if config.metrics else ()
+        missing = [repr(key) for key in config.attributes_read if key not in extracted]
+        if missing:
+            raise InvalidInput(config.source, f"{', '.join(missing)} would be extracted from the next start on only")
+        return config
 
     def _reject(self, problem: str) -> None:
         if problem != self.problem:

@@ -1,22 +1,29 @@
 """From options to the scheduling configuration in force, and to what it says about scraping."""
 
 import secrets
+import ssl
 from random import randrange
 
 import msgspec
 
 from epp.app.options import FlagError, ServeOptions
 from epp.core.config.load import built_in_policy, load_config
-from epp.core.config.parameters import EngineConfig
+from epp.core.config.parameters import (
+    EngineConfig,
+    MetricsDataSourceParameters,
+    MulticlusterMetricsExtractorParameters,
+)
 from epp.core.config.settings import PickerConfig
+from epp.core.domain.errors import InvalidInput
 from epp.core.protocol.apis.parsers import DEFAULT_PARSERS, ParserTable
 from epp.core.scheduling.catalogue import CATALOGUE
 from epp.core.scheduling.session_token import LONGEST_KEY_BYTES, SessionKey
 from epp.edge.scrape.dialects import ENGINE_LABELS, Dialects
 from epp.edge.scrape.engines import ENGINES
+from epp.edge.scrape.engines.endpoint_picker import POOL_AVERAGES
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec, parse_metric_spec
-from epp.edge.scrape.metric_names import MetricNames
+from epp.edge.scrape.metric_names import CustomMetric, MetricNames
 from epp.edge.scrape.metrics_page import PageOptions
 
 CONFIG_TEXT_SOURCE = "--config-text"
@@ -68,7 +75,7 @@ def parser_table(config: PickerConfig) -> ParserTable:
 def page_options(options: ServeOptions, config: PickerConfig) -> PageOptions:
     """Where the metrics pages are: as the configuration says where it differs from the default, else as the flags."""
     source = config.metrics.source if config.metrics else None
-    if source is None or source == type(source)():
+    if source is None or source == MetricsDataSourceParameters():
         return PageOptions(
             scheme="https" if options.page_scheme == "https" else "http",
             path=options.page_path,
@@ -81,6 +88,28 @@ def page_options(options: ServeOptions, config: PickerConfig) -> PageOptions:
         port=source.port or 0,
         verify_certificate=not source.insecure_skip_verify,
     )
+
+
+def page_tls(config: PickerConfig) -> ssl.SSLContext | None:
+    """For pages that need a CA or a client certificate of their own, else None; raises InvalidInput.
+
+    The files are read once.
+    """
+    source = config.metrics.source if config.metrics else None
+    if source is None or source.scheme != "https" or not (source.ca_cert_path or source.client_cert_path):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=source.ca_cert_path or None)
+        if source.client_cert_path:
+            context.load_cert_chain(source.client_cert_path, source.client_key_path)
+    except OSError as error:
+        files = ", ".join(filter(None, (source.ca_cert_path, source.client_cert_path, source.client_key_path)))
+        problem = f"certificates of metrics pages cannot be used ({files}): {error.strerror or error}"
+        raise InvalidInput(config.source, problem) from error
+    if source.insecure_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def dialects(options: ServeOptions, config: PickerConfig) -> Dialects:
@@ -96,6 +125,8 @@ def dialects(options: ServeOptions, config: PickerConfig) -> Dialects:
     engines = {**ENGINES, "vllm": vllm}
     if config.metrics is None:
         return Dialects(engines, vllm, wants_totals=_now_and_then)
+    if config.metrics.clusters is not None:
+        return Dialects({}, _averages(config.metrics.clusters, config.source), wants_totals=_now_and_then)
     extractor = config.metrics.extractor
     for engine in extractor.engine_configs:
         source = f"{config.source}: engineConfigs {engine.name!r}"
@@ -122,7 +153,20 @@ def _described(engine: EngineConfig, names: MetricNames, source: str) -> MetricN
         blocks=_spec(engine.cache_num_blocks_spec, source, names.blocks),
         lora_info=_spec(engine.lora_spec, source, names.lora_info),
         totals=names.totals,
+        custom=tuple(
+            CustomMetric(metric.attribute_key, parse_metric_spec(metric.metric_spec, source))
+            for metric in engine.custom_metrics
+        ),
     )
+
+
+def _averages(named: MulticlusterMetricsExtractorParameters, config_source: str) -> MetricNames:
+    """What the picker of a cluster calls its averages; the named metrics first."""
+    names, source = POOL_AVERAGES, f"{config_source}: multicluster-metrics-extractor"
+    if named.queue_size_metric:
+        queue = parse_metric_spec(named.queue_size_metric, source)
+        names = msgspec.structs.replace(names, waiting=queue, waiting_else=names.waiting)
+    return msgspec.structs.replace(names, kv_usage=_usage(named.kv_cache_utilization_metric, source, names.kv_usage))
 
 
 def _spec(text: str, source: str, default: MetricSpec | None) -> MetricSpec | None:

@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 
 from epp.app.config_watch import ConfigWatch
-from epp.app.configuration import config_from_file, dialects, page_options, session_key
+from epp.app.configuration import config_from_file, dialects, page_options, page_tls, session_key
 from epp.app.conversations import grpc_settings, services_of
 from epp.app.listening import bind, host_of
 from epp.app.membership import Membership
@@ -89,6 +89,7 @@ class PickerProcess:
             metrics_stale_after_s=options.metrics_stale_after_s,
             slot_renewed=scheduler.forget_slot,
             load_noted=scheduler.load_noted,
+            attributes=config.metrics.custom_attributes if config.metrics else (),
         )
         self._sink = PrometheusSink(Dialect(options.metric_names))
         self._decisions = DecisionLog(time.time)
@@ -214,12 +215,12 @@ class PickerProcess:
     def _make_poller(self, config: PickerConfig) -> Poller | None:
         if config.metrics is None:
             return None
-        pages = page_options(self._options, config)
+        pages, tls = page_options(self._options, config), page_tls(config)
         engines = dialects(self._options, config)
         interval_s = scrape_interval_s(self._options, config)
         return Poller(
             ScrapeResults(self._roster, self._sink, self._routing.changed),
-            lambda endpoint: MetricsPage(endpoint, pages),
+            lambda endpoint: MetricsPage(endpoint, pages, tls),
             engines.scan,
             is_busy=self._is_busy,
             on_problem=self._scrape_problem,

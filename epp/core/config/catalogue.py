@@ -97,6 +97,8 @@ class PluginType(msgspec.Struct, frozen=True):
     """from the parameters to the producers that are consumed"""
     references: Callable[[Any], tuple[Reference, ...]] | None = None
     """of a profile handler that runs only the profiles that its parameters name: what they refer to"""
+    attribute_field: str = ""
+    """attribute of the parameters that names an endpoint attribute"""
     runs_unasked: bool = False
     """a producer that works as soon as it is declared, whether or not another plugin consumes it"""
     deprecated: str = ""
@@ -117,13 +119,9 @@ class PluginType(msgspec.Struct, frozen=True):
 
 
 class Catalogue:
-    """The types that exist, by name and by deprecated name.
+    """The types that exist, by name and by deprecated name."""
 
-    `not_built`: those of the reference that do not, and what to do about it.
-    """
-
-    def __init__(self, types: Iterable[PluginType], not_built: Mapping[str, str] = NOTHING) -> None:
-        self.not_built = not_built
+    def __init__(self, types: Iterable[PluginType]) -> None:
         self.types: tuple[PluginType, ...] = tuple(types)
         names = [name for plugin in self.types for name in (plugin.name, *plugin.aliases)]
         twice = sorted({name for name in names if names.count(name) > 1})

@@ -5,16 +5,21 @@ The metrics source and extractor are added unless a source already is one; it is
 
 import msgspec
 
+from epp.core.config.attributes import check_custom_metrics
 from epp.core.config.catalogue import PluginKind
+from epp.core.config.data_layer_types import NOTIFICATION_SOURCES
+from epp.core.config.multicluster import MULTICLUSTER_EXTRACTOR, MULTICLUSTER_SOURCE
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
     FileDiscoveryParameters,
     MetricsDataSourceParameters,
+    MulticlusterMetricsExtractorParameters,
+    MulticlusterMetricsSourceParameters,
 )
 from epp.core.config.plugins import Declared, PluginTable
 from epp.core.config.sections import DataLayerSection, DataSection, SourceEntry
 from epp.core.config.settings import MetricsSettings, parameters_as
-from epp.core.config.settings_types import ENDPOINT_NOTIFICATIONS, METRICS_EXTRACTOR, METRICS_SOURCE
+from epp.core.config.settings_types import METRICS_EXTRACTOR, METRICS_SOURCE
 from epp.core.config.structure import read_at, read_entries, value_at
 from epp.core.yaml import Path
 
@@ -57,19 +62,20 @@ def read_data_layer(table: PluginTable) -> DataLayer:
 
 def _pair(path: Path, entry: SourceEntry, table: PluginTable) -> Pair | None:
     source = table.refer((*path, "pluginRef"), entry.plugin_ref, PluginKind.DATA_SOURCE)
-    tells_endpoints = source is not None and source.type.name == ENDPOINT_NOTIFICATIONS
-    kinds = (PluginKind.EXTRACTOR, *((PluginKind.PRODUCER, PluginKind.SCORER) if tells_endpoints else ()))
-    extractors = [
-        table.refer((*path, "extractors", index, "pluginRef"), extractor.plugin_ref, *kinds)
-        for index, extractor in enumerate(entry.extractors)
-    ]
+    is_notifying = source is not None and source.type.name in NOTIFICATION_SOURCES
+    extractors = []
+    for index, extractor in enumerate(entry.extractors):
+        place, name = (*path, "extractors", index, "pluginRef"), extractor.plugin_ref
+        found = table.find(place, name) if is_notifying else table.refer(place, name, PluginKind.EXTRACTOR)
+        extractors.append(found)
     if source is None:
         return None
     return Pair(path, source, tuple(extractor for extractor in extractors if extractor is not None))
 
 
 def _metrics(pairs: list[Pair], section: DataLayerSection, table: PluginTable) -> MetricsSettings | None:
-    scraped = [pair for pair in pairs if pair.source.type.name == METRICS_SOURCE]
+    of_clusters = [pair for pair in pairs if pair.source.type.name == MULTICLUSTER_SOURCE]
+    scraped = [*of_clusters, *(pair for pair in pairs if pair.source.type.name == METRICS_SOURCE)]
     for pair in scraped[1:]:
         table.findings.notice(pair.path, f"no effect: {scraped[0].source.settings.name!r} is scraped already")
     if not scraped and not section.inject_defaults:
@@ -77,19 +83,35 @@ def _metrics(pairs: list[Pair], section: DataLayerSection, table: PluginTable) -
             ("dataLayer", "injectDefaults"), "nothing is scraped: every endpoint looks idle to scorers of its metrics"
         )
         return None
-    source = scraped[0].source if scraped else table.first_of_type(METRICS_SOURCE)
-    listed = [extractor for pair in scraped[:1] for extractor in pair.extractors]
-    of_type = [extractor for extractor in listed if extractor.type.name == METRICS_EXTRACTOR]
-    extractor = of_type[0] if of_type else table.first_of_type(METRICS_EXTRACTOR)
+    source = scraped[0].source if scraped else table.first_of_types(MULTICLUSTER_SOURCE, METRICS_SOURCE)
+    extractor = _extractor(scraped, source, table)
     settings = MetricsSettings()
-    if extractor is not None:
+    if extractor is not None and extractor.type.name == MULTICLUSTER_EXTRACTOR:
+        averages = parameters_as(MulticlusterMetricsExtractorParameters, extractor.settings)
+        settings = MetricsSettings(MulticlusterMetricsSourceParameters(), clusters=averages)
+    elif extractor is not None:
         engines = parameters_as(CoreMetricsExtractorParameters, extractor.settings)
         _note_engines((*extractor.path, "parameters"), engines, table)
+        check_custom_metrics(extractor, engines, table)
         settings = msgspec.structs.replace(settings, extractor=engines)
     if source is not None:
         page = parameters_as(MetricsDataSourceParameters, source.settings)
         settings = msgspec.structs.replace(settings, source=page)
+        if extractor is None and source.type.name == MULTICLUSTER_SOURCE:
+            settings = msgspec.structs.replace(settings, clusters=MulticlusterMetricsExtractorParameters())
     return settings
+
+
+def _extractor(scraped: list[Pair], source: Declared | None, table: PluginTable) -> Declared | None:
+    """The one that is listed beside the source, else a declared one that fits the source."""
+    listed = [extractor for pair in scraped[:1] for extractor in pair.extractors]
+    known = [extractor for extractor in listed if extractor.type.name in (METRICS_EXTRACTOR, MULTICLUSTER_EXTRACTOR)]
+    if known:
+        return known[0]
+    if source is None:
+        return table.first_of_types(MULTICLUSTER_EXTRACTOR, METRICS_EXTRACTOR)
+    is_of_clusters = source.type.name == MULTICLUSTER_SOURCE
+    return table.first_of_type(MULTICLUSTER_EXTRACTOR if is_of_clusters else METRICS_EXTRACTOR)
 
 
 def _note_engines(path: Path, engines: CoreMetricsExtractorParameters, table: PluginTable) -> None:

@@ -53,9 +53,14 @@ def _surroundings(config: PickerConfig) -> Iterator[str]:
     if config.metrics is None:
         yield "  metrics: nothing is scraped"
     else:
-        page, engine = config.metrics.source, config.metrics.extractor.default_engine
+        page, engine = config.metrics.source, f"engine {config.metrics.extractor.default_engine}"
+        if config.metrics.clusters is not None:
+            engine = "averages of the cluster's picker"
         port = "<endpoint port>" if page.port is None else page.port
-        yield f"  metrics: {page.scheme}://<endpoint>:{port}{page.path}, engine {engine}"
+        yield f"  metrics: {page.scheme}://<endpoint>:{port}{page.path}, {engine}"
+        for described in config.metrics.extractor.engine_configs:
+            for metric in described.custom_metrics:
+                yield f"    attribute {metric.attribute_key}: {metric.metric_spec} of engine {described.name}"
     if config.discovery is not None:
         yield f"  endpoints from the file {config.discovery.path}{', watched' if config.discovery.watch_file else ''}"
     if config.parsers:

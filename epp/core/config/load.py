@@ -1,5 +1,6 @@
 """Loads an EndpointPickerConfig: every dialect from v1.0 of the reference on, every mistake at once."""
 
+from epp.core.config.attributes import check_attributes
 from epp.core.config.built_in_policies import DEFAULT_POLICY, POLICIES
 from epp.core.config.catalogue import Catalogue
 from epp.core.config.data_layer import read_data_layer
@@ -7,6 +8,7 @@ from epp.core.config.flow_control import read_flow_control
 from epp.core.config.gates import read_gates
 from epp.core.config.handlers import resolve_references
 from epp.core.config.mistakes import ConfigurationError, Findings, Mistake, did_you_mean
+from epp.core.config.multicluster import check_scorers, judge_clusters
 from epp.core.config.needs import NeedResolver
 from epp.core.config.parsers import read_parsers
 from epp.core.config.plugins import PluginTable
@@ -57,8 +59,10 @@ def load_config(
     needed = NeedResolver(table).resolve((*consumers, handler, *deciders, *request_control.plugin_names, *unasked))
     producers = (*needed, *(name for name in unasked if name not in needed))
     flow_control = read_flow_control(table, gates)
-    saturation = read_saturation(table, flow_control)
     data_layer = read_data_layer(table)
+    saturation = judge_clusters(table, data_layer.metrics, read_saturation(table, flow_control))
+    check_scorers(table, data_layer.metrics)
+    attributes_read = check_attributes(table, data_layer.metrics)
     parsers = read_parsers(table)
     table.note_idle()
     findings.raise_mistakes()
@@ -76,6 +80,7 @@ def load_config(
         parsers=parsers,
         flow_control=flow_control,
         request_control=request_control,
+        attributes_read=attributes_read,
         notices=tuple(findings.notices),
     )
 

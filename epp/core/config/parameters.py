@@ -17,8 +17,10 @@ Fraction = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+Metric = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?$")]
+"""`name` or `name{label=value,...}`"""
 MetricSpec = Annotated[str, msgspec.Meta(pattern=r"^$|^[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?$")]
-"""`name` or `name{label=value,...}`; empty: the engine has no such metric"""
+"""the same; empty: the engine has no such metric"""
 
 
 class UtilizationDetectorParameters(Section, frozen=True):
@@ -32,6 +34,27 @@ class UtilizationDetectorParameters(Section, frozen=True):
     """for its use as a filter"""
     inflight_correction: bool = True
     """count what we sent since the scrape; false for exact parity with the reference"""
+
+
+class HttpSourceParameters(Section, frozen=True):
+    """models-data-source: a page of every endpoint."""
+
+    scheme: Literal["http", "https"] = "http"
+    path: Annotated[str, msgspec.Meta(pattern="^/")] = "/v1/models"
+    port: Port | None = None
+    insecure_skip_verify: bool = True
+    ca_cert_path: str = ""
+    client_cert_path: str = ""
+    client_key_path: str = ""
+    interval: Seconds | None = None
+
+
+class K8sNotificationSourceParameters(Section, frozen=True):
+    """k8s-notification-source: which objects to follow."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
 
 
 class MetricsDataSourceParameters(Section, frozen=True):
@@ -48,12 +71,32 @@ class MetricsDataSourceParameters(Section, frozen=True):
     interval: Seconds | None = None
     """None: as `--refresh-metrics-interval` says"""
 
+    def __post_init__(self) -> None:
+        if bool(self.client_cert_path) != bool(self.client_key_path):
+            raise ValueError("clientCertPath and clientKeyPath are given together or not at all")
+
+
+class MulticlusterMetricsSourceParameters(MetricsDataSourceParameters, frozen=True):
+    """multicluster-metrics-data-source: where the metrics page of a cluster's picker is."""
+
+    insecure_skip_verify: bool = False
+    """another default: the page comes from outside the cluster"""
+
+
+class MulticlusterMetricsExtractorParameters(Section, frozen=True):
+    """multicluster-metrics-extractor: what the averages of a pool are called."""
+
+    kv_cache_utilization_metric: MetricSpec = ""
+    queue_size_metric: MetricSpec = ""
+
 
 class CustomMetric(Section, frozen=True):
     """A further metric, under the attribute that scorers and filters may name."""
 
     attribute_key: Text
-    metric_spec: MetricSpec
+    metric_spec: Metric
+    optional: bool = False
+    """whether a page may lack it; every page may"""
 
 
 class EngineConfig(Section, frozen=True):

@@ -4,6 +4,7 @@ import msgspec
 
 from epp.core.config.catalogue import Catalogue, PluginKind, PluginType, Stability
 from epp.core.config.mistakes import Findings, did_you_mean
+from epp.core.config.not_built import NOT_BUILT
 from epp.core.config.sections import PluginEntry
 from epp.core.config.settings import PluginSettings
 from epp.core.config.structure import read, read_entries, value_at
@@ -72,12 +73,14 @@ class PluginTable:
             first.is_used = True
         return first
 
+    def first_of_types(self, *names: str) -> Declared | None:
+        """As `first_of_type`, of the first of the types that there is."""
+        return next(filter(None, map(self.first_of_type, names)), None)
+
     def refer(self, path: Path, name: str, *kinds: PluginKind) -> Declared | None:
         """The plugin that the reference at `path` means; None when it is undefined or of none of the `kinds`."""
-        declared = self._by_name.get(name)
-        if declared is None or not declared.path:
-            if name not in self._unreadable:
-                self.findings.mistake(path, f"no plugin is named {name!r}", self._advice(name))
+        declared = self.find(path, name)
+        if declared is None:
             return None
         declared.is_used = True
         if not declared.type.kinds.intersection(kinds):
@@ -86,6 +89,15 @@ class PluginTable:
             self.findings.mistake(path, problem)
             return None
         return declared
+
+    def find(self, path: Path, name: str) -> Declared | None:
+        """As `refer`, of any kind, and without putting the plugin to use."""
+        declared = self._by_name.get(name)
+        if declared is not None and declared.path:
+            return declared
+        if name not in self._unreadable:
+            self.findings.mistake(path, f"no plugin is named {name!r}", self._advice(name))
+        return None
 
     def knows(self, name: str) -> bool:
         """Whether an entry of that name was declared, faulty or not."""
@@ -126,8 +138,7 @@ class PluginTable:
             return
         plugin_type = self._catalogue.find(entry.type)
         if plugin_type is None:
-            advice = self._catalogue.not_built.get(entry.type) or did_you_mean(entry.type, self._catalogue.names)
-            self.findings.mistake((*path, "type"), f"there is no plugin type {entry.type!r}", advice)
+            self._report_unknown((*path, "type"), entry.type)
             self._unreadable.add(name)
             return
         parameters = self._parameters(path, plugin_type, entry)
@@ -139,6 +150,14 @@ class PluginTable:
         self._note_inert((*path, "parameters"), entry.parameters, plugin_type)
         line = self.findings.document.line_of(path)
         self._by_name[name] = Declared(PluginSettings(name, plugin_type.name, parameters, line), plugin_type, path)
+
+    def _report_unknown(self, path: Path, type_name: str) -> None:
+        left_out = NOT_BUILT.get(type_name)
+        if left_out is not None:
+            self.findings.mistake(path, left_out.problem(type_name), left_out.suggestion)
+        else:
+            suggestion = did_you_mean(type_name, self._catalogue.names)
+            self.findings.mistake(path, f"there is no plugin type {type_name!r}", suggestion)
 
     def _parameters(self, path: Path, plugin_type: PluginType, entry: PluginEntry) -> msgspec.Struct | None:
         where = (*path, "parameters")

@@ -10,6 +10,7 @@ from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
     FileDiscoveryParameters,
     MetricsDataSourceParameters,
+    MulticlusterMetricsExtractorParameters,
     UtilizationDetectorParameters,
 )
 from epp.core.config.sections import FlowControlSection
@@ -73,6 +74,14 @@ class MetricsSettings(msgspec.Struct, frozen=True):
 
     source: MetricsDataSourceParameters = MetricsDataSourceParameters()
     extractor: CoreMetricsExtractorParameters = CoreMetricsExtractorParameters()
+    clusters: MulticlusterMetricsExtractorParameters | None = None
+    """in place of `extractor`, where the pages are those of other clusters' pickers"""
+
+    @property
+    def custom_attributes(self) -> tuple[str, ...]:
+        """Keys of the attributes that `customMetrics` extracts, each once, in the order of the file."""
+        engines = self.extractor.engine_configs
+        return tuple(dict.fromkeys(metric.attribute_key for engine in engines for metric in engine.custom_metrics))
 
 
 class RequestControlSettings(msgspec.Struct, frozen=True):
@@ -119,6 +128,8 @@ class PickerConfig(msgspec.Struct, frozen=True):
     """empty: the built-in ones"""
     flow_control: FlowControlSection | None
     request_control: RequestControlSettings = RequestControlSettings()
+    attributes_read: tuple[str, ...] = ()
+    """custom attributes that plugins read"""
     notices: tuple[Notice, ...] = ()
 
     def plugin(self, name: str) -> PluginSettings:

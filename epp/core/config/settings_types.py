@@ -5,11 +5,13 @@ from typing import Any
 import msgspec
 
 from epp.core.config.catalogue import NoParameters, PluginKind, PluginType, Stability
+from epp.core.config.data_layer_types import WITHOUT_EFFECT
 from epp.core.config.flow_parameters import (
     PriorityHoldbackParameters,
     ProgramAwareParameters,
     StaticUsageLimitParameters,
 )
+from epp.core.config.multicluster import MULTICLUSTER_TYPES
 from epp.core.config.parameters import (
     CoreMetricsExtractorParameters,
     DisaggHeadersParameters,
@@ -23,7 +25,6 @@ _WRITTEN_BY_THE_HANDLER = "deprecated: the profile handler writes the headers fo
 
 METRICS_SOURCE = "metrics-data-source"
 METRICS_EXTRACTOR = "core-metrics-extractor"
-ENDPOINT_NOTIFICATIONS = "endpoint-notification-source"
 UTILIZATION_DETECTOR = "utilization-detector"
 CONCURRENCY_DETECTOR = "concurrency-detector"
 FILE_DISCOVERY = "file-discovery"
@@ -31,7 +32,6 @@ IN_FLIGHT_LOAD = "inflight-load-producer"
 TOKEN_PRODUCER = "token-producer"  # noqa: S105  tokens of a text
 
 STALENESS_IS_A_FLAG = "the age of metrics that still count is set by --metrics-staleness-threshold"
-_ONE_WAY_TLS = "the metrics page is read without a client certificate, against the CAs of the system"
 _ONE_ORDER = "who is evicted, and in which order, is always decided this way"
 
 
@@ -40,28 +40,17 @@ def _setting(name: str, kind: PluginKind, parameters: type[msgspec.Struct], **mo
 
 
 SETTINGS_TYPES: tuple[PluginType, ...] = (
-    _setting(
-        METRICS_SOURCE,
-        PluginKind.DATA_SOURCE,
-        MetricsDataSourceParameters,
-        inert_fields=dict.fromkeys(("caCertPath", "clientCertPath", "clientKeyPath"), _ONE_WAY_TLS),
-    ),
+    _setting(METRICS_SOURCE, PluginKind.DATA_SOURCE, MetricsDataSourceParameters),
     _setting(
         METRICS_EXTRACTOR,
         PluginKind.EXTRACTOR,
         CoreMetricsExtractorParameters,
         aliases=("model-server-protocol-metrics",),
-        inert_fields={
-            "customMetrics": "no plugin reads further metrics",
-        },
-    ),
-    _setting(
-        ENDPOINT_NOTIFICATIONS,
-        PluginKind.DATA_SOURCE,
-        NoParameters,
-        without_effect="plugins hear of the endpoints that come and go without it",
+        inert_fields={"optional": "a page may lack any metric"},
     ),
     _setting(FILE_DISCOVERY, PluginKind.DISCOVERY, FileDiscoveryParameters),
+    *WITHOUT_EFFECT,
+    *MULTICLUSTER_TYPES,
     _setting("openai-parser", PluginKind.PARSER, NoParameters),
     _setting("anthropic-parser", PluginKind.PARSER, NoParameters),
     _setting("vllmhttp-parser", PluginKind.PARSER, NoParameters),

@@ -141,6 +141,8 @@ class LoadReport(msgspec.Struct, frozen=True):
     running_adapters: Sequence[str] = ()
     waiting_adapters: Sequence[str] = ()
     totals: EngineTotals = NO_TOTALS
+    attributes: tuple[tuple[str, float], ...] = ()
+    """key and value of each custom metric that the page has"""
 
 
 class TokenSource(Protocol):

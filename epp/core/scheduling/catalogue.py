@@ -1,14 +1,12 @@
 """Every built-in plugin type. A new plugin is one new file and one line in BUILT_INS."""
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, PluginType, Stability
+from epp.core.config.catalogue import Catalogue, Need, NoParameters, PluginKind, Stability
 from epp.core.config.flow_parameters import ConcurrencyDetectorParameters
 from epp.core.config.parameters import TokenProducerParameters, UtilizationDetectorParameters
-from epp.core.config.settings import PluginSettings, parameters_as
 from epp.core.config.settings_types import (
     CONCURRENCY_DETECTOR,
     IN_FLIGHT_LOAD,
@@ -18,9 +16,9 @@ from epp.core.config.settings_types import (
     UTILIZATION_DETECTOR,
 )
 from epp.core.scheduling.attributes import PRODUCER_IS_IMPLIED
-from epp.core.scheduling.built_in import BuiltIn, DeciderByName, Plugin, built_in, no_decider
+from epp.core.scheduling.built_in import BuiltIn, built_in
 from epp.core.scheduling.burst_catalogue import BURST_PREFIX_PRODUCER, BURST_TYPES
-from epp.core.scheduling.control_catalogue import REQUEST_CONTROL, SESSION_ID_PRODUCER
+from epp.core.scheduling.control_catalogue import REQUEST_CONTROL
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from epp.core.scheduling.filters.by_label import ByLabelFilter, ByLabelParameters
 from epp.core.scheduling.filters.concurrency_detector import ConcurrencyDetectorFilter
@@ -32,7 +30,7 @@ from epp.core.scheduling.filters.roles import decode_filter, encode_filter, pref
 from epp.core.scheduling.filters.session_affinity import SessionAffinityFilter
 from epp.core.scheduling.filters.utilization import UtilizationFilter, UtilizationFilterParameters
 from epp.core.scheduling.filters.utilization_detector import UtilizationDetectorFilter
-from epp.core.scheduling.not_built import NOT_BUILT
+from epp.core.scheduling.multicluster_catalogue import MULTICLUSTER
 from epp.core.scheduling.pickers.max_score import MaxScorePicker
 from epp.core.scheduling.pickers.parameters import PickerParameters
 from epp.core.scheduling.pickers.random import RandomPicker
@@ -65,8 +63,7 @@ from epp.core.scheduling.scorers.running_requests import RunningRequestsScorer
 from epp.core.scheduling.scorers.scraped_signal import ScrapedSignalParameters
 from epp.core.scheduling.scorers.session_affinity import SessionAffinityScorer
 from epp.core.scheduling.scorers.token_load import TokenLoadParameters, TokenLoadScorer
-from epp.core.scheduling.session_bonds import SessionAffinityParameters
-from epp.core.scheduling.session_token import NO_KEY, SessionKey
+from epp.core.scheduling.session_types import session_affinity
 from epp.core.scheduling.stage_catalogue import STAGE_TYPES, any_prefix_matches
 
 
@@ -82,33 +79,6 @@ class InFlightLoadConsumer(Protocol):
 _FILTER, _SCORER, _PICKER = PluginKind.FILTER, PluginKind.SCORER, PluginKind.PICKER
 _PREFIX_PRODUCER = "approx-prefix-cache-producer"
 _PRECISE_PREFIX_PRODUCER = "precise-prefix-cache-producer"
-
-
-def _session_id(parameters: Any) -> tuple[Need, ...]:
-    return (Need("session_id_producer_name", SESSION_ID_PRODUCER),) if parameters.session_id_producer_name else ()
-
-
-def session_affinity(
-    name: str, kind: PluginKind, make: Callable[[SessionAffinityParameters, SessionKey], Plugin]
-) -> BuiltIn:
-    """An entry of BUILT_INS for a type that makes session tokens; `make` takes the key too."""
-
-    def build(
-        settings: PluginSettings,
-        session_key: SessionKey = NO_KEY,
-        decider: DeciderByName = no_decider,  # noqa: ARG001  only profile handlers need it
-    ) -> Plugin:
-        return make(parameters_as(SessionAffinityParameters, settings), session_key)
-
-    plugin_type = PluginType(
-        name,
-        frozenset((kind,)),
-        SessionAffinityParameters,
-        stability=Stability.ALPHA,
-        needs=_session_id,
-        inert_fields={"evictionSweepSeconds": "expired sessions are dropped whenever one is bound"},
-    )
-    return BuiltIn(plugin_type, build)
 
 
 def _in_flight_load(parameters: InFlightLoadConsumer) -> tuple[Need, ...]:
@@ -160,6 +130,7 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         EndpointAttributeFilterParameters,
         lambda _name, p: EndpointAttributeFilter(p),
         stability=Stability.ALPHA,
+        attribute_field="attribute",
         inert_fields={"producer": PRODUCER_IS_IMPLIED},
     ),
     built_in(
@@ -246,6 +217,7 @@ BUILT_INS: tuple[BuiltIn, ...] = (
         EndpointAttributeScorerParameters,
         lambda _name, p: EndpointAttributeScorer(p),
         stability=Stability.ALPHA,
+        attribute_field="attribute_key",
         inert_fields={"producer": PRODUCER_IS_IMPLIED},
     ),
     built_in(
@@ -295,7 +267,8 @@ BUILT_INS: tuple[BuiltIn, ...] = (
     *BURST_TYPES,
     *STAGE_TYPES,
     *REQUEST_CONTROL,
+    *MULTICLUSTER,
 )
 
-CATALOGUE = Catalogue((*(entry.type for entry in BUILT_INS), *SETTINGS_TYPES), NOT_BUILT)
+CATALOGUE = Catalogue((*(entry.type for entry in BUILT_INS), *SETTINGS_TYPES))
 BUILDERS = {entry.type.name: entry.build for entry in BUILT_INS}

@@ -4,7 +4,9 @@ Cells have one writer (whoever scrapes) and no invariant spans two of them, so t
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -52,7 +54,8 @@ class Derived(IntEnum):
 class LoadColumns:
     """Arrays indexed by slot; `reserve` grows them, a slot's cells are reset when it gets a new endpoint."""
 
-    def __init__(self, slots: int = 16) -> None:
+    def __init__(self, slots: int = 16, attributes: Iterable[str] = ()) -> None:
+        """`attributes`: keys of the custom metrics that a page may tell."""
         self.waiting: FloatColumn = np.zeros(slots)
         self.running: FloatColumn = np.zeros(slots)
         self.kv_usage: FloatColumn = np.zeros(slots)
@@ -76,6 +79,8 @@ class LoadColumns:
         """number of adapters with requests running or waiting"""
         self.running_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
         self.waiting_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
+        self.attributes: dict[str, FloatColumn] = {key: np.full(slots, np.nan) for key in attributes}
+        """custom metrics by key; not a number until a page tells one"""
 
     def __len__(self) -> int:
         return len(self.waiting)
@@ -84,16 +89,16 @@ class LoadColumns:
         """Makes room for slots 0..slots-1."""
         if slots <= len(self):
             return
-        grown = LoadColumns(max(slots, 2 * len(self)))
-        for name, cells in vars(self).items():
-            getattr(grown, name)[: len(cells)] = cells
+        grown = LoadColumns(max(slots, 2 * len(self)), self.attributes)
+        for cells, more_cells in zip(self.columns(), grown.columns(), strict=True):
+            more_cells[: len(cells)] = cells
         vars(self).update(vars(grown))
 
     def reset(self, slot: int) -> None:
         """Forgets everything about a slot."""
-        fresh = LoadColumns(1)
-        for name, cells in vars(self).items():
-            cells[slot] = getattr(fresh, name)[0]
+        fresh = LoadColumns(1, self.attributes)
+        for cells, new_cell in zip(self.columns(), fresh.columns(), strict=True):
+            cells[slot] = new_cell[0]
 
     def store(self, slot: int, report: LoadReport, now: float, books: BookCounts = NOTHING_SENT) -> None:
         """Takes over a scrape; a signal that the page does not have keeps its old value, as in the reference.
@@ -122,8 +127,17 @@ class LoadColumns:
         running = self.running_adapters[slot] = frozenset(report.running_adapters)
         waiting = self.waiting_adapters[slot] = frozenset(report.waiting_adapters)
         self.listed_adapters[slot] = len(running | waiting)
+        for key, number in report.attributes:
+            self.attributes[key][slot] = number
         self._derive(slot, books.requests, books.tokens)
         self.updated_at[slot] = now
+
+    def columns(self) -> Iterator[Any]:
+        """Everything that is indexed by slot, always in the same order."""
+        for name, cells in vars(self).items():
+            if name != "attributes":
+                yield cells
+        yield from self.attributes.values()
 
     def _derive(self, slot: int, in_flight: int, in_flight_tokens: int) -> None:
         waiting = _believable(float(self.waiting[slot]), MOST_REQUESTS)

@@ -4,7 +4,7 @@ A slot keeps its owner while the endpoint (same key, same incarnation) is known 
 flight there; an endpoint that flaps comes back to its own slot and its own counts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -35,10 +35,14 @@ class Roster:
         metrics_stale_after_s: float = 2.0,
         slot_renewed: Callable[[int], None] | None = None,
         load_noted: Callable[[int, LoadReport], None] | None = None,
+        attributes: Iterable[str] = (),
     ) -> None:
-        """`slot_renewed` is called with a slot that has a new owner, `load_noted` after a scrape was stored."""
+        """`slot_renewed` is called with a slot that has a new owner, `load_noted` after a scrape was stored.
+
+        `attributes`: keys of the custom metrics that scrapes may report.
+        """
         self.ledger = ledger
-        self.load = LoadColumns()
+        self.load = LoadColumns(attributes=attributes)
         self.cooldowns = CoolDowns()
         self.current: PoolSnapshot = empty_snapshot()
         self._clock = clock

@@ -4,7 +4,8 @@
     - {name: a, namespace: default, address: 10.0.0.1, port: "8000", labels: {app: vllm}}
 
 An address may be a host name: it is resolved every 5 s and each of its addresses is an endpoint, because the proxy
-needs addresses. Source: the reference's plugin file-discovery (IPv4 only there), its file format and limits.
+needs addresses. `metricsAddress` and `metricsPort`, as fields or as labels, say where the metrics page is.
+Source: the reference's plugin file-discovery (IPv4 only there), its file format and limits.
 """
 
 import asyncio
@@ -62,7 +63,10 @@ class _Entry(msgspec.Struct, frozen=True):
     address: str
     host: str
     port: int
+    metrics_address: str
+    """empty: as `address`"""
     metrics_port: int
+    """0: as `port`"""
     source: str
     line: int
     field: str
@@ -214,8 +218,10 @@ def _entries(documents: list[Document], source: str) -> tuple[_Entry, ...]:
 def _entry(manifest: Manifest, path: tuple[str | int, ...], listed: _Listed) -> _Entry:
     at_address = (*path, "address")
     is_host = _HOST.fullmatch(listed.address) is not None
-    if listed.metrics_address and not _HOST.fullmatch(listed.metrics_address):
-        canonical_address(manifest, (*path, "metricsAddress"), listed.metrics_address)
+    metrics_address, at_metrics_address = _metrics_field("metricsAddress", listed.metrics_address, path, listed)
+    if metrics_address and not _HOST.fullmatch(str(metrics_address)):
+        canonical_address(manifest, at_metrics_address, str(metrics_address))
+    metrics_port, at_metrics_port = _metrics_field("metricsPort", listed.metrics_port, path, listed)
     if not is_host and not _is_address(listed.address):
         raise manifest.mistake(at_address, f"{listed.address!r} is neither an IP address nor a host name")
     return _Entry(
@@ -223,11 +229,21 @@ def _entry(manifest: Manifest, path: tuple[str | int, ...], listed: _Listed) -> 
         address="" if is_host else canonical_address(manifest, at_address, listed.address),
         host=listed.address if is_host else "",
         port=_port(manifest, (*path, "port"), listed.port),
-        metrics_port=_port(manifest, (*path, "metricsPort"), listed.metrics_port) if listed.metrics_port else 0,
+        metrics_address=str(metrics_address),
+        metrics_port=_port(manifest, at_metrics_port, metrics_port) if metrics_port else 0,
         source=manifest.document.source,
         line=manifest.line_of(at_address),
         field=field_path(at_address),
     )
+
+
+def _metrics_field(
+    name: str, field: int | str, path: tuple[str | int, ...], listed: _Listed
+) -> tuple[int | str, tuple[str | int, ...]]:
+    """The field, else the label of that name, and where it is written; the reference has labels for clusters."""
+    if not field and name in listed.labels:
+        return listed.labels[name], (*path, "labels", name)
+    return field, (*path, name)
 
 
 def _port(manifest: Manifest, path: tuple[str | int, ...], written: int | str) -> int:
@@ -247,7 +263,7 @@ def _endpoint(entry: _Entry, address: str) -> Endpoint:
         address=address,
         port=entry.port,
         labels=listed.labels,
-        metrics_address=listed.metrics_address,
+        metrics_address=entry.metrics_address,
         metrics_port=entry.metrics_port,
     )
 

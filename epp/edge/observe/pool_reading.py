@@ -1,5 +1,7 @@
 """A reading of the pool: what is known of every endpoint at one instant, copied so that any thread may work on it."""
 
+from collections.abc import Mapping
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,8 @@ class EndpointReading(msgspec.Struct, frozen=True):
     max_adapters: float
     running_adapters: list[str]
     waiting_adapters: list[str]
+    attributes: dict[str, float]
+    """the custom metrics that are known"""
     metrics_age_s: float | None
     """seconds since the last good scrape, None before the first"""
     stale: bool
@@ -59,6 +63,8 @@ class PoolReading(msgspec.Struct, frozen=True):
     max_adapters: FloatColumn
     adapters: list[tuple[frozenset[str], frozenset[str]]]
     """running, waiting"""
+    attributes: Mapping[str, FloatColumn]
+    """custom metrics; not a number where unknown"""
     metrics_age_s: FloatColumn
     """inf before the first scrape"""
     stale: NDArray[np.bool_]
@@ -94,6 +100,7 @@ class PoolReading(msgspec.Struct, frozen=True):
                 max_adapters=float(self.max_adapters[i]),
                 running_adapters=sorted(self.adapters[i][0]),
                 waiting_adapters=sorted(self.adapters[i][1]),
+                attributes={key: float(column[i]) for key, column in self.attributes.items() if np.isfinite(column[i])},
                 metrics_age_s=float(self.metrics_age_s[i]) if np.isfinite(self.metrics_age_s[i]) else None,
                 stale=bool(self.stale[i]),
                 cooling=bool(self.cooling[i]),
@@ -137,6 +144,7 @@ def read_pool(snapshot: PoolSnapshot, ledger: InFlightLedger, cooldowns: CoolDow
         kv_block_tokens=load.kv_block_tokens[slots],
         max_adapters=load.max_adapters[slots],
         adapters=[(load.running_adapters[slot], load.waiting_adapters[slot]) for slot in slots.tolist()],
+        attributes={key: column[slots] for key, column in load.attributes.items()},
         metrics_age_s=age_s,
         stale=age_s > snapshot.metrics_stale_after_s,
         cooling=np.array([bool(cooling) and endpoint.key in cooling for endpoint in snapshot.endpoints], dtype=bool),

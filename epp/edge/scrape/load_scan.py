@@ -1,12 +1,14 @@
 """Finds a load on a metrics page: the few series that say how loaded the engine is and has been.
 
 Gauges of several engines on one page (data parallelism inside a pod): waiting and running are summed, of the KV cache
-usage the highest counts. An info metric of LoRA adapters keeps a series for every combination of adapters it has ever
+usage the highest counts. Of a custom metric nobody knows what it counts, so its series are summed too; labels in its
+spec choose one. An info metric of LoRA adapters keeps a series for every combination of adapters it has ever
 had; its value is the unix time of the last update, so the newest one is true.
 Source: model server protocol, proposal 003; newest-series rule as in the reference.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -26,7 +28,11 @@ def scan(page: bytes, names: MetricNames, *, with_totals: bool = True) -> LoadRe
 
     Negative, infinite and absurd values count as missing. The totals double the time that it takes.
     """
+    if names.servers and _speaks_for_nobody(page, names):
+        return NO_LOAD
     waiting = _within(_samples(page, names.waiting), MOST_REQUESTS)
+    if not waiting:
+        waiting = _within(_samples(page, names.waiting_else), MOST_REQUESTS)
     running = _within(_samples(page, names.running), MOST_REQUESTS)
     usages = next(filter(None, (_within(samples(page, spec), 1.0 + _ROUNDING) for spec in names.kv_usage)), [])
     block_tokens, blocks = _cache_size(page, names)
@@ -40,6 +46,7 @@ def scan(page: bytes, names: MetricNames, *, with_totals: bool = True) -> LoadRe
         max_adapters=_count(adapters.get("max_lora", "")),
         running_adapters=_listed(adapters.get("running_lora_adapters", "")),
         waiting_adapters=_listed(adapters.get("waiting_lora_adapters", "")),
+        attributes=tuple(_attributes(page, names)) if names.custom else (),
     )
     if names.totals is None or not with_totals or report == NO_LOAD:
         return report
@@ -67,6 +74,20 @@ def _totals(page: bytes, names: TotalNames) -> EngineTotals:
         cached_tokens=of(*names.cached_tokens),
         output_tokens=of(names.output_tokens),
     )
+
+
+def _speaks_for_nobody(page: bytes, names: MetricNames) -> bool:
+    """Whether the page says that there is no server; averages that are still on it are of servers that were."""
+    counts = next(filter(None, (_within(samples(page, spec), MOST_BLOCKS) for spec in names.servers)), None)
+    return counts is not None and not any(counts)
+
+
+def _attributes(page: bytes, names: MetricNames) -> Iterator[tuple[str, float]]:
+    """Any finite number counts, a negative one too: what a custom metric may be is its owner's affair."""
+    for metric in names.custom:
+        values = [sample.value for sample in samples(page, metric.spec)]
+        if values and math.isfinite(total := sum(values)):
+            yield metric.key, total
 
 
 def _within(found: Iterable[Sample], most: float) -> list[float]:

@@ -19,6 +19,14 @@ class TotalNames(msgspec.Struct, frozen=True):
     output_tokens: MetricSpec
 
 
+class CustomMetric(msgspec.Struct, frozen=True):
+    """A metric that only the configuration knows."""
+
+    key: str
+    """of the endpoint attribute that it becomes"""
+    spec: MetricSpec
+
+
 class MetricNames(msgspec.Struct, frozen=True):
     """One dialect; None where the engine has no such metric."""
 
@@ -26,6 +34,8 @@ class MetricNames(msgspec.Struct, frozen=True):
     """requests in the engine's queue"""
     running: MetricSpec | None
     """requests in the engine's batch"""
+    waiting_else: MetricSpec | None = None
+    """another spelling of `waiting`, for pages without it"""
     kv_usage: tuple[MetricSpec, ...] = ()
     """used fraction of the KV cache; the first one that the page has counts"""
     cache_info: MetricSpec | None = None
@@ -39,3 +49,6 @@ class MetricNames(msgspec.Struct, frozen=True):
     lora_info: MetricSpec | None = None
     """info metric of the LoRA adapters"""
     totals: TotalNames | None = None
+    servers: tuple[MetricSpec, ...] = ()
+    """number of servers that the page speaks for; without any it tells no load"""
+    custom: tuple[CustomMetric, ...] = ()

@@ -71,6 +71,18 @@ def test_a_mistake_is_named_and_the_former_stays(tmp_path: Path) -> None:
     assert (watched.taken, watched.watch.problem) == ([], ""), "as it was before, so all is well again"
 
 
+def test_a_plugin_that_needs_another_scrape_waits_for_the_next_start(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    watched.write(
+        f"{HEAD}plugins:\n- type: core-metrics-extractor\n"
+        "  parameters: {engineConfigs: [{name: vllm, customMetrics: [{attributeKey: depth, metricSpec: m}]}]}\n"
+        "- type: endpoint-attribute-scorer\n"
+        "  parameters: {attributeKey: depth, algorithm: {type: linear_lower_is_better}}\n"
+    )
+    assert watched.taken == []
+    assert "'depth' would be extracted from the next start on only" in watched.watch.problem
+
+
 @pytest.mark.parametrize("fault", [InvalidInput("engineConfigs", "no such metric"), KeyError("a fault of ours")])
 def test_what_cannot_be_put_in_force_is_not(tmp_path: Path, fault: Exception) -> None:
     watched = Watched(tmp_path)

@@ -1,21 +1,24 @@
 """What flags and EndpointPickerConfig together say about scraping."""
 
+import ssl
 from pathlib import Path
 
 import msgspec
 import pytest
+import trustme
 
-from epp.app.configuration import dialects, page_options, picker_config, session_key
+from epp.app.configuration import dialects, page_options, page_tls, picker_config, session_key
 from epp.app.options import FlagError, ServeOptions, parse_flags
 from epp.core.config.mistakes import ConfigurationError
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import InvalidInput
 from epp.core.scheduling.session_token import SessionKey
+from epp.edge.scrape.engines.endpoint_picker import POOL_AVERAGES
 from epp.edge.scrape.engines.sglang import SGLANG
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec
-from epp.edge.scrape.metric_names import MetricNames
+from epp.edge.scrape.metric_names import CustomMetric, MetricNames
 from epp.edge.scrape.metrics_page import PageOptions
 
 HEAD = """\
@@ -137,6 +140,16 @@ def test_what_the_configuration_leaves_out_of_a_known_engine_stays() -> None:
     assert names_of(options, config, "sglang") == expected
 
 
+def test_custom_metrics_are_read_beside_what_an_engine_has() -> None:
+    options, config = with_text(
+        "plugins:\n- type: core-metrics-extractor\n  parameters:\n    engineConfigs:\n"
+        "    - {name: vllm, customMetrics: [{attributeKey: depth, metricSpec: 'm:depth{tier=gold}'}]}\n"
+    )
+    custom = (CustomMetric("depth", MetricSpec("m:depth", (("tier", "gold"),))),)
+    assert names_of(options, config) == msgspec.structs.replace(VLLM, custom=custom)
+    assert names_of(options, config, "sglang").custom == ()
+
+
 def test_a_metric_name_that_is_none_names_its_flag() -> None:
     options = options_of(lora_info_metric="9lives{")
     with pytest.raises(InvalidInput, match=r"^--lora-info-metric: '9lives{' is not a metric"):
@@ -173,6 +186,65 @@ def test_a_metrics_source_of_the_configuration_goes_before_the_flags() -> None:
 def test_a_metrics_source_that_says_nothing_leaves_the_flags_in_force() -> None:
     options, config = with_text("plugins:\n- type: metrics-data-source\n", model_server_metrics_path="/flag")
     assert page_options(options, config).path == "/flag"
+
+
+def test_the_pages_of_clusters_are_where_their_source_says() -> None:
+    text = "plugins:\n- type: multicluster-metrics-data-source\n"
+    options, config = with_text(text, model_server_metrics_path="/flag", model_server_metrics_port="1")
+    assert page_options(options, config) == PageOptions("http", "/metrics", 0, verify_certificate=True)
+
+
+def test_named_averages_are_looked_for_first() -> None:
+    options, config = with_text(
+        "plugins:\n- type: multicluster-metrics-data-source\n- type: multicluster-metrics-extractor\n"
+        "  parameters: {queueSizeMetric: 'queue{pool=a}', kvCacheUtilizationMetric: kv}\n"
+    )
+    names = names_of(options, config)
+    assert (names.waiting, names.waiting_else) == (MetricSpec("queue", (("pool", "a"),)), POOL_AVERAGES.waiting)
+    assert names.kv_usage == (MetricSpec("kv"), *POOL_AVERAGES.kv_usage)
+    assert names_of(options, config, "sglang") == names, "a label says nothing of a cluster"
+
+
+def source_with(**parameters: str) -> PickerConfig:
+    written = "".join(f"    {name}: {value}\n" for name, value in parameters.items())
+    return with_text(f"plugins:\n- type: multicluster-metrics-data-source\n  parameters:\n{written}")[1]
+
+
+def test_certificates_of_metrics_pages(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    ca, client = tmp_path / "ca.pem", tmp_path / "client.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    authority.issue_cert("picker.example.com").private_key_and_cert_chain_pem.write_to_path(str(client))
+
+    trusting = page_tls(source_with(scheme="https", caCertPath=str(ca)))
+    assert trusting is not None
+    assert len(trusting.get_ca_certs()) == 1
+    assert (trusting.verify_mode, trusting.check_hostname) == (ssl.CERT_REQUIRED, True)
+    blind = page_tls(
+        source_with(scheme="https", insecureSkipVerify="true", clientCertPath=str(client), clientKeyPath=str(client))
+    )
+    assert blind is not None
+    assert (blind.verify_mode, blind.check_hostname) == (ssl.CERT_NONE, False)
+
+
+def test_without_certificates_of_its_own_a_page_needs_no_context(tmp_path: Path) -> None:
+    assert page_tls(picker_config(options_of())) is None
+    assert page_tls(source_with(scheme="https")) is None
+    assert page_tls(source_with(scheme="http", caCertPath=str(tmp_path / "none"))) is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=rf"^--config-text: certificates of metrics pages cannot be used \({path}\)"):
+        page_tls(source_with(scheme="https", caCertPath=str(path)))
+
+
+def test_a_client_certificate_needs_its_key() -> None:
+    with pytest.raises(ConfigurationError, match="clientCertPath and clientKeyPath are given together or not at all"):
+        source_with(scheme="https", clientCertPath="/client.pem")
 
 
 def test_the_session_key_comes_from_its_file_or_from_chance(tmp_path: Path) -> None:

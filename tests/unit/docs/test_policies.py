@@ -1,4 +1,4 @@
-"""docs/policies has one page per type of plugin that decides something, and its examples load."""
+"""docs/policies has one page per type of plugin, and its examples load."""
 
 import re
 from collections.abc import Iterator
@@ -11,18 +11,22 @@ import pytest
 
 from epp.core.config.catalogue import PluginKind, PluginType
 from epp.core.config.load import load_config
+from epp.core.config.mistakes import ConfigurationError
+from epp.core.config.not_built import NOT_BUILT, PAGE
 from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.catalogue import CATALOGUE
 from epp.core.scheduling.session_token import SessionKey
 
 PAGES = Path(__file__).parents[3] / "docs" / "policies"
-ELSEWHERE = frozenset(
-    (PluginKind.DATA_SOURCE, PluginKind.EXTRACTOR, PluginKind.DISCOVERY, PluginKind.PARSER, PluginKind.REQUEST_HEADERS)
-)
-"""they say where data comes from, and are no policy"""
+ELSEWHERE = frozenset((PluginKind.PARSER, PluginKind.REQUEST_HEADERS))
+"""a parser is all said by its name, and these writers of headers do nothing"""
 TYPES = tuple(plugin for plugin in CATALOGUE.types if plugin.kinds - ELSEWHERE)
 EXAMPLE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\| `([A-Za-z.]+)` +\| (.*?) +\|", re.MULTILINE)
+
+
+NOT_BUILT_ROW = re.compile(r"^\| `([a-z-]+)` +\| (.*?) +\| (.*?) +\|", re.MULTILINE)
+LINK = re.compile(r"\[([a-z-]+)\]\(([a-z-]+)\.md\)")
 
 
 def page_of(plugin: PluginType) -> str:
@@ -45,7 +49,26 @@ def settings_of(kind: Any, path: str = "") -> Iterator[tuple[str, msgspec.struct
 
 
 def test_every_type_has_a_page_and_every_page_a_type() -> None:
-    assert sorted(path.stem for path in PAGES.glob("*.md")) == sorted(plugin.name for plugin in TYPES)
+    pages = {path.stem for path in PAGES.glob("*.md")} - {Path(PAGE).stem}
+    assert sorted(pages) == sorted(plugin.name for plugin in TYPES)
+
+
+def test_the_page_of_what_is_not_built_says_what_the_code_says() -> None:
+    rows = NOT_BUILT_ROW.findall((PAGES.parents[1] / PAGE).read_text(encoding="utf-8"))
+    assert [name for name, _, _ in rows] == list(NOT_BUILT)
+    for name, why, instead in rows:
+        assert why == NOT_BUILT[name].why
+        links = LINK.findall(instead)
+        assert tuple(text for text, _ in links) == NOT_BUILT[name].instead
+        assert all(text == target and text in CATALOGUE.names for text, target in links), name
+
+
+@pytest.mark.parametrize("name", NOT_BUILT)
+def test_what_is_not_built_is_a_mistake_that_says_so(name: str) -> None:
+    text = f"apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins:\n- type: {name}\n"
+    with pytest.raises(ConfigurationError, match=rf":4: plugins\[0\]\.type: {name} is not built here: .*{PAGE}"):
+        load_config(text, "epp.yaml", CATALOGUE)
+    assert CATALOGUE.find(name) is None
 
 
 @pytest.mark.parametrize("plugin", TYPES, ids=lambda plugin: plugin.name)

@@ -31,6 +31,7 @@ READING = EndpointReading(
     max_adapters=2.0,
     running_adapters=["food-review", "cad-fabricator"],
     waiting_adapters=[],
+    attributes={},
     metrics_age_s=0.1,
     stale=False,
     cooling=False,

@@ -11,8 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from epp.core.config.parameters import Text
 from epp.core.config.structure import Section
-from epp.core.scheduling.attributes import AttributeKey, read_attribute
+from epp.core.scheduling.attributes import read_attribute
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.per_snapshot import Mask
 from epp.core.state.columns import FloatColumn
@@ -46,7 +47,7 @@ class ThresholdAlgorithm(Section, frozen=True):
 class EndpointAttributeFilterParameters(Section, frozen=True):
     """`attribute` and `algorithm` are required."""
 
-    attribute: AttributeKey
+    attribute: Text
     algorithm: ThresholdAlgorithm
     producer: str = "core-metrics-extractor"
     on_missing: Literal["Pass", "Fail"] = "Pass"

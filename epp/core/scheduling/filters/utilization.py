@@ -12,12 +12,12 @@ import msgspec
 import numpy as np
 
 from epp.core.config.structure import Section
-from epp.core.scheduling.attributes import AttributeKey, read_attribute
+from epp.core.scheduling.attributes import read_attribute
 from epp.core.scheduling.cycle import Candidates, Cycle
 
 Metric = Literal["active-requests", "running-requests", "waiting-queue", "kv-cache-utilization"]
 
-ATTRIBUTES: Mapping[Metric, AttributeKey] = {
+ATTRIBUTES: Mapping[Metric, str] = {
     "active-requests": "InFlightRequests",
     "running-requests": "RunningRequestsSize",
     "waiting-queue": "WaitingQueueSize",

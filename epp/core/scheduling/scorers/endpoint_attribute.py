@@ -11,8 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from epp.core.config.parameters import Text
 from epp.core.config.structure import Section
-from epp.core.scheduling.attributes import AttributeKey, read_attribute
+from epp.core.scheduling.attributes import read_attribute
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.state.columns import FloatColumn
 
@@ -53,7 +54,7 @@ class LinearAlgorithm(Section, frozen=True):
 class EndpointAttributeScorerParameters(Section, frozen=True):
     """`attributeKey` and `algorithm` are required."""
 
-    attribute_key: AttributeKey
+    attribute_key: Text
     algorithm: LinearAlgorithm
     producer: str = "core-metrics-extractor"
 

@@ -258,8 +258,9 @@ def test_an_engine_that_is_known_or_described_needs_no_notice(engine: str) -> No
 def test_parameters_that_change_nothing_yet_get_a_notice_at_any_depth() -> None:
     config = load(
         "plugins:\n- {type: active-request-scorer, parameters: {requestTimeout: 2m}}\n"
-        "- {type: metrics-data-source, parameters: {caCertPath: /ca.crt}}\n- type: core-metrics-extractor\n"
-        "  parameters: {engineConfigs: [{name: vllm, customMetrics: [{attributeKey: a, metricSpec: b}]}]}\n"
+        "- type: core-metrics-extractor\n"
+        "  parameters: {engineConfigs: [{name: vllm, customMetrics: [{attributeKey: a, metricSpec: b, "
+        "optional: true}]}]}\n"
     )
     assert notices(config) == [
         (
@@ -267,10 +268,9 @@ def test_parameters_that_change_nothing_yet_get_a_notice_at_any_depth() -> None:
             "nothing expires"
         ),
         (
-            "epp.yaml:5: plugins[1].parameters.caCertPath: no effect: the metrics page is read without a client "
-            "certificate, against the CAs of the system"
+            "epp.yaml:6: plugins[1].parameters.engineConfigs[0].customMetrics[0].optional: no effect: "
+            "a page may lack any metric"
         ),
-        "epp.yaml:7: plugins[2].parameters.engineConfigs[0].customMetrics: no effect: no plugin reads further metrics",
     ]
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from epp.core.config.catalogue import Stability
+from epp.core.config.not_built import NOT_BUILT
 from epp.core.scheduling.catalogue import CATALOGUE
-from epp.core.scheduling.not_built import NOT_BUILT
 
 BETA = """
     max-score-picker random-picker weighted-random-picker single-profile-handler data-parallel-profile-handler
@@ -16,6 +16,7 @@ BETA = """
     utilization-detector concurrency-detector token-producer approx-prefix-cache-producer inflight-load-producer
     precise-prefix-cache-producer session-id-producer probabilistic-admitter request-attribute-reporter
     destination-endpoint-served-verifier metrics-data-source core-metrics-extractor endpoint-notification-source
+    models-data-source models-data-extractor k8s-notification-source
     file-discovery global-strict-fairness-policy round-robin-fairness-policy program-aware-fairness
     fcfs-ordering-policy edf-ordering-policy slo-deadline-ordering-policy static-usage-limit-policy
     openai-parser anthropic-parser vllmhttp-parser sglanghttp-parser vllmgrpc-parser vertexai-parser passthrough-parser
@@ -29,8 +30,7 @@ ALPHA = """
 """
 ABSENT = """
     latency-scorer predicted-latency-scorer slo-headroom-tier-filter latency-slo-admitter predicted-latency-producer
-    mm-embeddings-cache-scorer mm-embeddings-cache-producer models-data-source models-data-extractor
-    dcgm-data-source dcgm-extractor k8s-notification-source
+    mm-embeddings-cache-scorer mm-embeddings-cache-producer dcgm-data-source dcgm-extractor
 """
 FORMER_NAMES = {
     "by-label-selector": "label-selector-filter",

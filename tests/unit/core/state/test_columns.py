@@ -24,7 +24,12 @@ FULL = LoadReport(
 
 
 def cells(load: LoadColumns, slot: int) -> dict[str, object]:
-    return {name: column[slot].tolist() if name == "derived" else column[slot] for name, column in vars(load).items()}
+    """Custom attributes aside."""
+    return {
+        name: column[slot].tolist() if name == "derived" else column[slot]
+        for name, column in vars(load).items()
+        if name != "attributes"
+    }
 
 
 def test_a_report_is_stored_with_its_time() -> None:
@@ -98,7 +103,7 @@ def test_room_for_more_slots_keeps_everything(stores: list[tuple[int, float]]) -
         load.reserve(slot + 1)
         load.store(slot, LoadReport(waiting=waiting, running_adapters=(str(slot),)), now=waiting)
         expected[slot] = waiting
-    assert {len(column) for column in vars(load).values()} == {len(load)}
+    assert {len(column) for column in load.columns()} == {len(load)}
     for slot in range(len(load)):
         if slot in expected:
             assert (load.waiting[slot], load.running_adapters[slot]) == (expected[slot], frozenset({str(slot)}))
@@ -113,3 +118,21 @@ def test_a_size_that_no_engine_can_have_keeps_the_old_value(value: float) -> Non
     sizes: dict[str, Any] = dict.fromkeys(("kv_block_tokens", "kv_blocks", "max_adapters"), value)
     load.store(1, LoadReport(**sizes), now=6.0)
     assert (load.kv_block_tokens[1], load.kv_blocks[1], load.max_adapters[1], load.updated_at[1]) == (32, 900, 4, 6.0)
+
+
+def test_custom_attributes_grow_and_are_forgotten_with_their_slot() -> None:
+    load = LoadColumns(1, ["depth", "heat"])
+    load.store(0, LoadReport(attributes=(("heat", 2.0), ("depth", 1.0))), now=5.0)
+    load.reserve(40)
+    assert (load.attributes["depth"][0], load.attributes["heat"][0]) == (1.0, 2.0)
+    assert {len(column) for column in load.columns()} == {40}
+    assert all(math.isnan(column[39]) for column in load.attributes.values())
+    load.reset(0)
+    assert all(math.isnan(column[0]) for column in load.attributes.values())
+
+
+def test_a_custom_attribute_that_a_page_lacks_keeps_its_value() -> None:
+    load = LoadColumns(1, ["depth"])
+    load.store(0, LoadReport(attributes=(("depth", 1.0),)), now=5.0)
+    load.store(0, FULL, now=6.0)
+    assert load.attributes["depth"][0] == 1.0

@@ -117,6 +117,19 @@ def test_reads_json_and_metrics_addresses(tmp_path: Path) -> None:
     assert (endpoint.metrics_address, endpoint.metrics_port) == ("epp.b", 9090)
 
 
+def test_the_metrics_page_may_be_in_labels(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.write(
+        "endpoints:\n"
+        "- {name: a, address: 10.0.0.1, port: 80, labels: {metricsAddress: epp.b, metricsPort: '9090'}}\n"
+        "- {name: b, address: 10.0.0.2, port: 80, metricsPort: 1, labels: {metricsPort: '9090'}}\n"
+    )
+    lab.source.poll_once()
+    first, second = lab.states[-1].endpoints
+    assert (first.metrics_address, first.metrics_port) == ("epp.b", 9090)
+    assert (second.metrics_address, second.metrics_port) == ("", 1), "the field goes before the label"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -134,6 +147,8 @@ def test_reads_json_and_metrics_addresses(tmp_path: Path) -> None:
         ('"8000"', "8000.5", "5: endpoints[0].port: "),
         ("  address: 10.0.0.1\n", "", "2: endpoints[0]: "),
         ("labels: {app: vllm}", "metricsAddress: 10.0.0.999", "6: endpoints[0].metricsAddress: "),
+        ("{app: vllm}", "{metricsAddress: 10.0.0.999}", "6: endpoints[0].labels.metricsAddress: "),
+        ("{app: vllm}", "{metricsPort: x}", "6: endpoints[0].labels.metricsPort: 'x' is not a port"),
         ("endpoints:", "endpoint:", "1: "),
         ("endpoints:\n", "endpoints: []\n---\nendpoints:\n", " 2 documents; expected one"),
         (FILE, "", " 0 documents; expected one"),

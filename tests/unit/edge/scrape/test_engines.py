@@ -7,8 +7,9 @@ from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import LoadReport
 from epp.edge.scrape.dialects import Dialects
 from epp.edge.scrape.engines import ENGINES
+from epp.edge.scrape.engines.endpoint_picker import POOL_AVERAGES
 from epp.edge.scrape.engines.vllm import VLLM
-from epp.edge.scrape.load_scan import scan
+from epp.edge.scrape.load_scan import NO_LOAD, scan
 
 PAGES = {
     "vllm": b"""\
@@ -78,3 +79,21 @@ def test_each_pod_is_read_in_its_own_dialect(label: str) -> None:
 
 def test_configurations_know_the_same_engines() -> None:
     assert set(KNOWN_ENGINES) == set(ENGINES)
+
+
+@pytest.mark.parametrize("family", ["llm_d_epp", "inference_pool"])
+def test_the_averages_of_a_cluster(family: str) -> None:
+    page = f'{family}_average_queue_size{{name="p"}} 2.5\n{family}_average_kv_cache_utilization{{name="p"}} 0.5\n'
+    assert scan(page.encode(), POOL_AVERAGES) == LoadReport(waiting=2.5, kv_usage=0.5)
+
+
+def test_the_newer_names_of_averages_go_first() -> None:
+    page = b"inference_pool_average_queue_size 9\nllm_d_epp_average_queue_size 1\n"
+    assert scan(page, POOL_AVERAGES).waiting == 1.0
+
+
+@pytest.mark.parametrize("count", ["llm_d_epp_ready_endpoints", "inference_pool_ready_pods"])
+def test_a_cluster_without_servers_tells_no_load_although_averages_are_left(count: str) -> None:
+    averages = "llm_d_epp_average_queue_size 0\nllm_d_epp_average_kv_cache_utilization 0\n"
+    assert scan(f'{averages}{count}{{name="p"}} 0\n'.encode(), POOL_AVERAGES) == NO_LOAD
+    assert scan(f'{averages}{count}{{name="p"}} 1\n'.encode(), POOL_AVERAGES) == LoadReport(waiting=0.0, kv_usage=0.0)

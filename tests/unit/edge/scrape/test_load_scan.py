@@ -12,7 +12,7 @@ from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec, parse_metric_spec
 from epp.edge.scrape.load_scan import NO_LOAD
 from epp.edge.scrape.load_scan import scan as scan_with
-from epp.edge.scrape.metric_names import MetricNames
+from epp.edge.scrape.metric_names import CustomMetric, MetricNames
 
 
 def scan(page: bytes, names: MetricNames = VLLM) -> LoadReport:
@@ -157,6 +157,28 @@ def test_metric_names_are_configurable() -> None:
     page = b'my_queue{type="waiting"} 2\nmy_queue{type="running"} 5\nmy_cache 0.5\n' + gauge("num_requests_waiting", 99)
     report = scan(page, names)
     assert (report.waiting, report.running, report.kv_usage) == (2.0, 5.0, 0.5)
+
+
+def custom(*specs: str) -> MetricNames:
+    """Attributes `a`, `b`, ... of these metrics."""
+    metrics = (CustomMetric(key, parse_metric_spec(spec, "--flag")) for key, spec in zip("abc", specs, strict=False))
+    return MetricNames(waiting=None, running=None, custom=tuple(metrics))
+
+
+def test_custom_metrics_by_their_attribute() -> None:
+    page = b'depth{tier="gold"} 2\ndepth{tier="silver"} 5\nheat -7.5\n'
+    names = custom("depth{tier=gold}", "heat", "missing")
+    assert scan(page, names).attributes == (("a", 2.0), ("b", -7.5))
+
+
+def test_series_of_a_custom_metric_are_summed_and_labels_choose_one() -> None:
+    page = b'depth{engine="0"} 2\ndepth{engine="1"} 5\n'
+    assert scan(page, custom("depth", "depth{engine=1}")).attributes == (("a", 7.0), ("b", 5.0))
+
+
+@pytest.mark.parametrize("page", [b"depth NaN\n", b"depth +Inf\n", b"depth 1e308\ndepth 1e308\n", b"# depth 1\n"])
+def test_a_custom_metric_that_is_no_finite_number_is_missing(page: bytes) -> None:
+    assert scan(page, custom("depth")) == NO_LOAD
 
 
 @given(st.binary(max_size=300), st.integers(0, len(PAGE)), st.integers(0, 40))

@@ -72,7 +72,7 @@ def test_nobody_was_ever_scraped() -> None:
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"attributeKey": "custom.depth", "algorithm": {"type": LOWER}}, "Invalid enum value 'custom.depth'"),
+        ({"attributeKey": "", "algorithm": {"type": LOWER}}, "Expected `str` of length >= 1"),
         ({"attributeKey": "KVCacheUsage", "algorithm": {"type": "linear"}}, "Invalid enum value 'linear'"),
         ({"attributeKey": "KVCacheUsage"}, "missing required field `algorithm`"),
         (
