@@ -33,10 +33,12 @@ class ConcurrencyDetector(msgspec.Struct, frozen=True):
         return self.of_stages(candidates, ledger, now).effective
 
     def _full(self, candidates: Candidates, ledger: InFlightLedger) -> float:
-        """Equal limits for all endpoints make the ratio of sums the mean of ratios."""
+        """Sums of whole numbers before the division: a mean of ratios may come out just below 1 when all is full."""
         limits, slots = self.limits, candidates.slots
-        ratios = ledger.requests[slots] / limits.max_concurrency
-        if limits.concurrency_mode != "requests":
-            tokens = ledger.tokens[slots] / limits.max_token_concurrency
-            ratios = tokens if limits.concurrency_mode == "tokens" else np.maximum(ratios, tokens)
-        return float(ratios.mean())
+        requests, tokens = ledger.requests[slots], ledger.tokens[slots]
+        if limits.concurrency_mode == "requests":
+            return int(requests.sum()) / (limits.max_concurrency * len(slots))
+        if limits.concurrency_mode == "tokens":
+            return int(tokens.sum()) / (limits.max_token_concurrency * len(slots))
+        ratios = np.maximum(requests / limits.max_concurrency, tokens / limits.max_token_concurrency)
+        return float(ratios.sum()) / len(slots)

@@ -43,3 +43,12 @@ def test_defaults() -> None:
 def test_an_empty_pool_is_full() -> None:
     pool = SmallPool(0)
     assert detector().saturation(pool.candidates, pool.ledger, pool.now) == 1.0
+
+
+@pytest.mark.parametrize("held", [(4, 1, 4), (3, 3, 3), (0, 2, 7)])
+def test_a_pool_that_is_exactly_full_is_not_almost_full(held: tuple[int, ...]) -> None:
+    pool = SmallPool(3)
+    for number, requests in enumerate(held):
+        pool.hold(number, requests)
+    full = ConcurrencyDetector(ConcurrencyDetectorParameters(max_concurrency=3))
+    assert full.saturation(pool.candidates, pool.ledger, pool.now) == 1.0
