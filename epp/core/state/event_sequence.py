@@ -95,8 +95,13 @@ class EventSequence:
         return [self._ask()]
 
     def disconnected(self) -> None:
-        """The publisher cannot be heard any more."""
+        """The publisher cannot be heard any more.
+
+        What waited may be of an engine that is no more when it is heard again; what is not comes with the next replay.
+        """
         self._is_unchecked = True
+        self._pending.clear()
+        self._pending_bytes = 0
 
     def given_up(self) -> list[Command]:
         """The publisher has not been heard for so long that what is known is not believed any more."""
@@ -129,7 +134,7 @@ class EventSequence:
             return [*self._restart(), self._ask()]
         self._attempts += 1
         commands: list[Command] = []
-        if self._last == NO_SEQUENCE and not self._pending:
+        if self._last == NO_SEQUENCE and not self._pending and not self._is_unchecked:
             commands.append(Complete())  # nothing was published yet, so nothing is cached
         return commands + self._take_pending(now)
 

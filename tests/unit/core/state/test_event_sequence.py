@@ -305,6 +305,8 @@ ACTIONS = st.lists(
 
 @settings(max_examples=500)
 @example([("publish",), ("publish",), ("publish",), ("restart",), ("publish",), ("restart",), ("lose",)], 1, True)
+@example([("publish",), ("restart",), ("answer",), ("answer",), ("lose",)], 1, True)
+@example([("publish",), ("restart",), ("answer",), ("answer",), ("lose",), ("publish",)], 1, True)
 @given(ACTIONS, st.integers(1, 8), st.booleans())
 def test_what_is_believed_is_always_true(actions: list[tuple[object, ...]], buffered: int, can_replay: bool) -> None:
     publisher = Publisher(buffered)
