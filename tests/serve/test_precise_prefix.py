@@ -1,7 +1,6 @@
 """`epp serve` with a precise producer: a prompt goes where an engine says that it is cached."""
 
 import asyncio
-import socket
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +10,7 @@ from epp.core.protocol.events import BodyMode
 from epp.lab.fake_vllm.pod import FakePod
 from epp.lab.fake_vllm.settings import EngineSettings, LatencySettings, PodSettings
 from tests.support.ext_proc_client import ExtProcClient
+from tests.support.free_ports import free_port
 from tests.support.object_yaml import documents, pod_yaml, pool_yaml
 from tests.support.served_picker import served_picker
 
@@ -27,13 +27,8 @@ plugins:
 """
 
 
-def free_port() -> int:
-    with socket.create_server((HOSTS[0], 0)) as server:
-        return int(server.getsockname()[1])
-
-
 async def test_a_prompt_goes_where_its_blocks_are(tmp_path: Path) -> None:
-    port, event_port, replay_port = free_port(), free_port(), free_port()
+    port, event_port, replay_port = free_port(*HOSTS), free_port(*HOSTS), free_port(*HOSTS)
     engine = EngineSettings(latency=LatencySettings(speed=100.0))
     pods = [
         FakePod(

@@ -1,7 +1,6 @@
 """Prompt text to precise match: fake pods with events and tokenizer, subscriber, index, scorer and router, joined."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +29,7 @@ from epp.lab.fake_vllm.faults import Faults
 from epp.lab.fake_vllm.pod import FakePod
 from epp.lab.fake_vllm.settings import AdapterSource, EngineSettings, LatencySettings, PodSettings
 from tests.support.eventually import eventually
+from tests.support.free_ports import free_port
 from tests.support.token_requests import CHAT, COMPLETIONS, read_request
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
@@ -48,16 +48,11 @@ plugins:
 """
 
 
-def free_port() -> int:
-    with socket.create_server((HOSTS[0], 0)) as server:
-        return int(server.getsockname()[1])
-
-
 class Story:
     """Three pods and everything of the picker between a body and a decision."""
 
     def __init__(self, tokens: str = "pods: {timeout: 5s}", *, as_maps: bool = False, replays: bool = True) -> None:
-        event_port, replay_port = free_port(), free_port()
+        event_port, replay_port = free_port(*HOSTS), free_port(*HOSTS)
         self.pods = [
             FakePod(
                 PodSettings(

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +15,7 @@ from epp.edge.kvevents.subscriber import KvEventSubscriber
 from epp.edge.kvevents.subscription import DISCONNECT_GRACE_S, EventSettings
 from epp.lab.fake_vllm.kv_publisher import KvEventPublisher
 from tests.support.eventually import eventually
+from tests.support.free_ports import free_port
 from tests.support.recorded_events import RecordedEvents
 from tests.support.virtual_clock import VirtualClock
 
@@ -40,11 +40,6 @@ def removed(*names: int) -> list[dict[str, Any]]:
     return [{"type": "BlockRemoved", "block_hashes": list(names)}]
 
 
-def free_port(host: str = HOSTS[0]) -> int:
-    with socket.create_server((host, 0)) as server:
-        return int(server.getsockname()[1])
-
-
 class Story:
     """A subscriber, its endpoints on HOSTS, and publishers that come and go at the same ports."""
 
@@ -52,7 +47,7 @@ class Story:
         self.sink = RecordedEvents()
         self.problems: list[str] = []
         self.time = VirtualClock()
-        self.port, self.replay_port = free_port(), free_port()
+        self.port, self.replay_port = free_port(*HOSTS), free_port(*HOSTS)
         settings = EventSettings(self.port, self.replay_port if can_replay else None, replay_idle_s=replay_idle_s)
         self.endpoints = [
             Endpoint.create(namespace="default", pod=f"pod-{number}", rank=0, address=host, port=8000)
@@ -204,7 +199,7 @@ async def test_without_a_replay_port_a_gap_makes_what_is_known_void() -> None:
 
 async def test_a_replay_port_that_nobody_serves_is_reported_and_the_live_events_count() -> None:
     story = Story(replay_idle_s=0.05)
-    story.replay_port, unserved = free_port(), story.replay_port
+    story.replay_port, unserved = free_port(*HOSTS), story.replay_port
     assert unserved != story.replay_port
     publisher = await story.publish_from(0)
     async with running(story):
