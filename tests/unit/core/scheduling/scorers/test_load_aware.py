@@ -21,3 +21,12 @@ def test_a_queue_that_is_no_number_is_full(waiting: float, score: float) -> None
     pool = SmallPool(1)
     pool.report(0, waiting=waiting)
     assert LoadAwareScorer(LoadAwareParameters()).score(pool.cycle(), pool.candidates).tolist() == [score]
+
+
+@pytest.mark.parametrize(("corrects", "score"), [(True, 0.25), (False, 0.5)])
+def test_what_was_sent_since_the_scrape_counts_unless_told_otherwise(corrects: bool, score: float) -> None:
+    pool = SmallPool(1)
+    pool.report(0, waiting=0, running=0)
+    pool.hold(0, requests=2)
+    scorer = LoadAwareScorer(LoadAwareParameters(threshold=4, inflight_correction=corrects))
+    assert scorer.score(pool.cycle(), pool.candidates).tolist() == [score]
