@@ -50,10 +50,17 @@ def shutting_down() -> Refusal:
 
 
 def fault(error: Exception) -> Refusal:
-    """Scheduling raised something that is no Refusal; it is the cause of the result."""
-    refusal = InternalError(
-        "internal flow control error: the request could not be scheduled", hint="a scheduling plugin raised an error"
-    )
+    """Scheduling a request that had been queued raised something that is no Refusal: the cause of the result."""
+    return _caused_by(error, "internal flow control error: the request could not be scheduled")
+
+
+def unscheduled(error: Exception) -> Refusal:
+    """The same for a request that was not queued."""
+    return _caused_by(error, "the request could not be scheduled")
+
+
+def _caused_by(error: Exception, message: str) -> Refusal:
+    refusal = InternalError(message, hint="a scheduling plugin raised an error")
     refusal.__cause__ = error
     return refusal
 

@@ -21,7 +21,7 @@ from typing import Protocol
 import msgspec
 
 from epp.core.domain.decision import Decision
-from epp.core.domain.errors import InternalError, Refusal
+from epp.core.domain.errors import Refusal
 from epp.core.domain.ports import Clock, RequestReport
 from epp.core.domain.request import InferenceRequest, Placement
 from epp.core.flow import refusals
@@ -261,8 +261,7 @@ class BurstRouter:
         except Refusal as refusal:
             answer = refusal
         except Exception as error:  # noqa: BLE001  a plugin's fault becomes a clear 500 for this request alone
-            answer = InternalError("the request could not be scheduled", hint="a scheduling plugin raised an error")
-            answer.__cause__ = error
+            answer = refusals.unscheduled(error)
         if isinstance(answer, QueueTicket):
             ticket.on_withdraw = answer.withdraw
             answer.on_answer(partial(self._pass_on, ticket))

@@ -10,7 +10,7 @@ from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
 from epp.core.domain.ports import RequestReport
 from epp.core.domain.request import InferenceRequest
-from epp.core.flow.refusals import shutting_down
+from epp.core.flow.refusals import shutting_down, unscheduled
 from epp.core.flow.ticket import Answer, Ticket
 from epp.core.protocol.commands import (
     CancelRouting,
@@ -163,8 +163,7 @@ class StreamExecutor:
         except Refusal as refusal:
             answer = refusal
         except Exception as error:  # noqa: BLE001  a plugin's fault becomes a clear 500 for this request alone
-            answer = InternalError("the request could not be scheduled", hint="a scheduling plugin raised an error")
-            answer.__cause__ = error
+            answer = unscheduled(error)
         if isinstance(answer, Ticket):
             self._hold(answer)
         else:
