@@ -36,21 +36,24 @@ $(PROTOS): $(INSTALLED) $(wildcard protos/*.proto protos/*/*.proto protos/*/*/*.
 	@$(BIN)/python protos/generate.py
 	@touch $@
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock requirements-tools.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$(PYTHON) is older than 3.11; try: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "installing into $(VENV) (about a minute the first time)"
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "python3 has no venv module here; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: --no-deps -r requirements-tools.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: $(INSTALLED) ## write both lock files anew (needs uv on the PATH)
+lock: $(INSTALLED) ## write the lock files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --quiet --upgrade --extra fast --extra lab --extra tokenizers --group dev --generate-hashes \
 	  --only-binary :all: --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements.lock
 	uv pip compile pyproject.toml --quiet --extra fast --extra lab --extra tokenizers --constraint requirements.lock --generate-hashes \
 	  --only-binary :all: --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements-runtime.lock
+	sed -n 's/ \\$$//; /==/p' requirements-tools.lock | uv pip compile - --quiet --no-deps --generate-hashes \
+	  --only-binary :all: --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements-tools.lock
 
 clean: ## remove what the other commands made
 	rm -rf $(VENV) epp/_pb .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
