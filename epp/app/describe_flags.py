@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from epp.app.flags import CLUSTER_ONLY, FLAGS, UNSUPPORTED, Flag, FlagType, Group
+from epp.app.flag import Flag, FlagType, Group
+from epp.app.flags import FLAGS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
 INTRODUCTION = """\
@@ -26,13 +27,16 @@ true; otherwise write `--secure-serving=false`.
   picker could not start: a mistake in a file (with file, line and field), an address that is taken. A drained picker
   ends with 0.
 - The scheduling policy is that of `--config-file` (EndpointPickerConfig), else one of the built-in ones, `--policy`.
-- `NAMESPACE` in the environment is the default of `--pool-namespace`.
+- `NAMESPACE` in the environment is the default of `--pool-namespace`, `POD_NAME` the name of this replica.
+- The pool comes from a cluster (`--pool-name`, or `--endpoint-selector`), from a directory of YAML (`--objects`), or
+  from a configuration with a file-discovery plugin.
 - `epp up --help` and `epp fake-vllm --help` list the settings of the local stack.
 """
 NO_EFFECT = "Accepted, so that manifests of the reference start unchanged; the log says so when one is given."
-WITHOUT_CLUSTER = "These need a cluster's API server, which `epp serve --objects` does without."
-NOT_KEPT = "Their promise cannot be kept by this version."
-REFUSAL = "Given, they are refused with the reason; an empty value or `=false` is accepted."
+WITHOUT_CLUSTER = """\
+These need an API server, which `--objects` and file discovery do without. Given there, they are refused with the
+reason; an empty value or `=false` is accepted.
+"""
 
 
 def page() -> str:
@@ -45,12 +49,8 @@ def page() -> str:
             parts += [f"{NO_EFFECT}\n", _table(("Flag", "Why"), [(f"`--{each.name}`", each.text) for each in members])]
         else:
             parts.append(_table(("Flag", "Type", "Default", "Meaning"), [_row(flag) for flag in members]))
-    for title, text, refused in (
-        ("Refused without a cluster", WITHOUT_CLUSTER, CLUSTER_ONLY),
-        ("Refused by this version", NOT_KEPT, UNSUPPORTED),
-    ):
-        parts += [f"## {title}\n", f"{text} {REFUSAL}\n"]
-        parts.append(_table(("Flag", "Why"), [(f"`--{name}`", reason) for name, reason in refused.items()]))
+    refused = [(f"`--{flag.name}`", flag.without_cluster) for flag in FLAGS if flag.without_cluster]
+    parts += ["## Refused without a cluster\n", WITHOUT_CLUSTER, _table(("Flag of a cluster", "Why"), refused)]
     return "\n".join(parts)
 
 

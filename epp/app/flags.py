@@ -4,52 +4,8 @@ Names, defaults and spellings (`--x=y`, `--x y`, `-x=y`) follow the reference fr
 unchanged. What is accepted without effect says so when it is given.
 """
 
-from enum import Enum
-
-import msgspec
-
+from epp.app.flag import Flag, FlagType, Group
 from epp.core.config.built_in_policies import DEFAULT_POLICY, POLICIES
-
-
-class FlagType(Enum):
-    """How a value is written."""
-
-    TEXT = "text"
-    INT = "integer"
-    BOOL = "true|false"
-    DURATION = "duration"
-    """Go's form: 50ms, 2s, 1m30s"""
-    QUANTITY = "quantity"
-    """bytes in Kubernetes' form: 32Mi, 10M, 1048576"""
-    CHOICE = "choice"
-    ADDRESS = "IP address"
-
-
-class Group(Enum):
-    """Sections of the help text."""
-
-    POOL = "Pool and objects"
-    CONFIGURATION = "Scheduling configuration"
-    REQUESTS = "Requests"
-    LISTENING = "Listening and TLS"
-    METRICS = "Metrics of model servers"
-    SIGNALS = "Signals"
-    PROCESS = "Process"
-    COMPATIBILITY = "Accepted from the reference without effect"
-
-
-class Flag(msgspec.Struct, frozen=True):
-    """One flag; `default` is written as a user would write it."""
-
-    name: str
-    type: FlagType
-    default: str
-    group: Group
-    text: str
-    choices: tuple[str, ...] = ()
-    no_effect: str = ""
-    """why giving it changes nothing; empty for flags with effect"""
-    short: str = ""
 
 
 def _compatibility(name: str, type_: FlagType, default: str, why: str) -> Flag:
@@ -88,6 +44,56 @@ FLAGS: tuple[Flag, ...] = (
         "namespace of the pool; else $NAMESPACE; with --objects any, if there is only one pool",
     ),
     Flag("pool-group", _T.TEXT, "inference.networking.k8s.io", Group.POOL, "API group of the pool"),
+    Flag(
+        "kubeconfig",
+        _T.TEXT,
+        "",
+        Group.CLUSTER,
+        "file with the API server's address and credentials; else $KUBECONFIG, the service account of the pod, "
+        "~/.kube/config",
+        without_cluster="there is no API server to ask: endpoints come from files",
+    ),
+    Flag(
+        "kube-context",
+        _T.TEXT,
+        "",
+        Group.CLUSTER,
+        "context of the kubeconfig, when it is not the current one",
+        without_cluster="there is no API server to ask: endpoints come from files",
+    ),
+    Flag(
+        "endpoint-selector",
+        _T.TEXT,
+        "",
+        Group.CLUSTER,
+        "label selector of the pods, in place of an InferencePool: app=vllm,tier in (gold, silver); the pool is named "
+        "after the picker's own deployment ($POD_NAME), and no other objects are read",
+        without_cluster="it selects pods of a cluster; with --objects the InferencePool's selector does that",
+    ),
+    Flag(
+        "endpoint-target-ports",
+        _T.PORTS,
+        "",
+        Group.CLUSTER,
+        "with --endpoint-selector: 1 to 8 ports on which each pod serves",
+        without_cluster="it belongs to --endpoint-selector; with --objects the InferencePool has targetPorts",
+    ),
+    Flag(
+        "ha-enable-leader-election",
+        _T.BOOL,
+        "false",
+        Group.CLUSTER,
+        "of several replicas one is ready, the one that holds the Lease; the others keep their picture up to date",
+        without_cluster="it takes a Lease from the API server, and there is none; run one picker",
+    ),
+    Flag(
+        "metrics-endpoint-auth",
+        _T.BOOL,
+        "true",
+        Group.CLUSTER,
+        "ask the API server (TokenReview, SubjectAccessReview) who may read the metrics and debug pages",
+        without_cluster="it asks the API server (TokenReview), and there is none; use --metrics-token-file",
+    ),
     Flag(
         "envoy-eds",
         _T.TEXT,
@@ -183,8 +189,16 @@ FLAGS: tuple[Flag, ...] = (
         _T.CHOICE,
         "VersionTLS12",
         Group.LISTENING,
-        "oldest TLS version",
-        ("VersionTLS12",),
+        "oldest TLS version, of the ext_proc and the metrics port",
+        ("VersionTLS12", "VersionTLS13"),
+    ),
+    Flag(
+        "tls-cipher-suites",
+        _T.TEXT,
+        "",
+        Group.LISTENING,
+        "ciphers of TLS 1.2, with commas, as Go names them: TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256; without it the "
+        "strong ones. Those of TLS 1.3 are fixed",
     ),
     Flag(
         "refresh-metrics-interval", _T.DURATION, "50ms", Group.METRICS, "shortest time between two scrapes of one pod"
@@ -235,12 +249,27 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "metrics-bind-address",
         _T.ADDRESS,
-        "127.0.0.1",
+        "",
         Group.SIGNALS,
-        "address of that port; other than loopback needs --metrics-token-file",
+        "address of that port; without it 127.0.0.1, in a cluster every address. Other than loopback needs "
+        "--metrics-token-file, or in a cluster --metrics-endpoint-auth",
     ),
     Flag(
         "metrics-token-file", _T.TEXT, "", Group.SIGNALS, "file with the bearer token that /metrics and /debug ask for"
+    ),
+    Flag(
+        "metrics-cert-dir",
+        _T.TEXT,
+        "",
+        Group.SIGNALS,
+        "directory with tls.crt and tls.key: the metrics port speaks HTTPS; changed files are taken over",
+    ),
+    Flag(
+        "metrics-client-ca-file",
+        _T.TEXT,
+        "",
+        Group.SIGNALS,
+        "with --metrics-cert-dir: CA whose client certificates the metrics port asks for",
     ),
     Flag(
         "metric-names",
@@ -294,20 +323,3 @@ FLAGS: tuple[Flag, ...] = (
     _compatibility("grpc-max-recv-msg-size", _T.QUANTITY, "", "message sizes follow --max-body-bytes"),
     _compatibility("grpc-max-send-msg-size", _T.QUANTITY, "", "message sizes follow --max-body-bytes"),
 )
-
-CLUSTER_ONLY: dict[str, str] = {
-    "metrics-endpoint-auth": "it asks the API server (TokenReview), and --objects has none; use --metrics-token-file",
-    "ha-enable-leader-election": "it takes a Lease from the API server, and --objects has none; run one picker",
-    "endpoint-selector": "it selects pods of a cluster; with --objects the InferencePool's selector does that",
-    "endpoint-target-ports": "it belongs to --endpoint-selector",
-}
-"""flags of the reference that need a cluster: refused with the reason"""
-
-UNSUPPORTED: dict[str, str] = {
-    "tls-cipher-suites": "the ciphers are gRPC's own choice among the strong ones of TLS 1.2 and 1.3",
-    "metrics-cert-dir": "the metrics port speaks plain HTTP; keep it on loopback, or give it a --metrics-token-file",
-    "metrics-client-ca-file": "the metrics port asks for no client certificate; use --metrics-token-file",
-}
-"""flags of the reference whose promise this version cannot keep: refused with the reason"""
-
-REFUSED = CLUSTER_ONLY | UNSUPPORTED

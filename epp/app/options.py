@@ -3,15 +3,18 @@
 import ipaddress
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from epp.app.flags import FLAGS, REFUSED, Flag, FlagType
+from epp.app.flag import Flag, FlagType
+from epp.app.flags import FLAGS
 from epp.core.config.durations import parse_duration
 from epp.core.config.quantities import parse_quantity
 from epp.core.domain.errors import PickerError
 from epp.core.protocol.events import BodyMode
 from epp.core.routing.priority import BodyPriority
+from epp.core.scheduling.selector_text import parse_selector
 from epp.edge.admin.gates import is_loopback
 
 BODY_MODES = {
@@ -24,7 +27,8 @@ HIGHEST_PORT = 65535
 TRUE_WORDS = ("true", "1", "t", "yes", "on")
 FALSE_WORDS = ("false", "0", "f", "no", "off")
 
-Value = str | int | float | bool
+Value = str | int | float | bool | tuple[int, ...]
+MOST_TARGET_PORTS = 8
 
 
 class FlagError(PickerError):
@@ -36,10 +40,25 @@ class FlagError(PickerError):
         super().__init__(f"--{flag}: {problem}")
 
 
+class ClusterOptions(msgspec.Struct, frozen=True):
+    """What means something only where there is an API server."""
+
+    kubeconfig: str
+    kube_context: str
+    endpoint_selector: str
+    endpoint_target_ports: tuple[int, ...]
+    leader_election: bool
+    pod_name: str
+    """of the picker itself, where it runs in a pod"""
+    given: tuple[str, ...]
+    """names of the flags that were given"""
+
+
 class ServeOptions(msgspec.Struct, frozen=True):
     """Everything that `epp serve` was told; times in seconds, sizes in bytes."""
 
     objects: Path | None
+    cluster: ClusterOptions
     pool_name: str
     pool_namespace: str
     pool_group: str
@@ -67,6 +86,8 @@ class ServeOptions(msgspec.Struct, frozen=True):
     secure_serving: bool
     cert_path: Path | None
     cert_reload: bool
+    tls_min_version: str
+    tls_cipher_suites: tuple[str, ...]
     scrape_interval_s: float
     metrics_stale_after_s: float
     scrape_cpu_budget: float
@@ -81,7 +102,11 @@ class ServeOptions(msgspec.Struct, frozen=True):
     cache_info_metric: str
     metrics_port: int
     metrics_bind_address: str
+    """empty: as it fits the source of the objects"""
     metrics_token_file: Path | None
+    metrics_auth: bool
+    metrics_cert_dir: Path | None
+    metrics_client_ca: Path | None
     metric_names: str
     verbosity: int
     log_format: str
@@ -94,26 +119,43 @@ class ServeOptions(msgspec.Struct, frozen=True):
 def parse_flags(given: Mapping[str, str], environment: Mapping[str, str]) -> ServeOptions:
     """Checks flags as they were written (name without dashes to text); raises FlagError."""
     notices = []
-    for name in given:
-        if name in REFUSED and not _means_false(given[name]):
-            raise FlagError(name, REFUSED[name])
+    for_a_cluster = []
     values: dict[str, Value] = {}
     for flag in FLAGS:
         text = given.get(flag.name)
         values[flag.name] = parse_value(flag, flag.default if text is None else text)
         if text is not None and flag.no_effect:
             notices.append(f"--{flag.name} has no effect: {flag.no_effect}")
+        if flag.without_cluster and text is not None and not _means_false(text):
+            for_a_cluster.append(flag.name)
     if "policy" in given and (values["config-file"] or values["config-text"]):
         raise FlagError("policy", "names a built-in policy; leave it out, or leave out --config-file and --config-text")
     _check_together(values)
-    return _options(values, environment, tuple(notices))
+    options = _options(values, environment, tuple(notices), tuple(for_a_cluster))
+    if options.objects is not None:
+        check_without_cluster(options)
+    return options
+
+
+def check_without_cluster(options: ServeOptions) -> None:
+    """Raises FlagError for what means nothing without an API server, and for pages that would be open to others."""
+    for flag in FLAGS:
+        if flag.name in options.cluster.given:
+            raise FlagError(flag.name, flag.without_cluster)
+    address = options.metrics_bind_address
+    if address and options.metrics_token_file is None and not is_loopback(address):
+        raise FlagError(
+            "metrics-bind-address", f"{address} is reachable by others: give --metrics-token-file, or use 127.0.0.1"
+        )
 
 
 def parse_value(flag: Flag, text: str) -> Value:
     """The value of one flag; raises FlagError."""
     match flag.type:
         case FlagType.ADDRESS:
-            return _address(flag.name, text)
+            return _address(flag.name, text) if text or flag.default else ""
+        case FlagType.PORTS:
+            return _ports(flag.name, text)
         case FlagType.INT:
             return _integer(flag.name, text)
         case FlagType.BOOL:
@@ -156,16 +198,14 @@ def _means_false(text: str) -> bool:
     return not text or text.lower() in FALSE_WORDS
 
 
-def _check_together(values: Mapping[str, Value]) -> None:
+def _check_together(values: Mapping[str, Any]) -> None:
     if values["config-file"] and values["config-text"]:
         raise FlagError("config-text", "give either --config-file or --config-text")
     if values["workers"] != 0:
         raise FlagError("workers", "this version serves from one process; use --workers 0")
-    if not values["metrics-token-file"] and not is_loopback(str(values["metrics-bind-address"])):
-        raise FlagError(
-            "metrics-bind-address",
-            f"{values['metrics-bind-address']} is reachable by others: give --metrics-token-file, or use 127.0.0.1",
-        )
+    if values["metrics-client-ca-file"] and not values["metrics-cert-dir"]:
+        raise FlagError("metrics-client-ca-file", "client certificates need TLS: give --metrics-cert-dir too")
+    _check_selector(values)
     budget = str(values["scrape-cpu-budget"])
     try:
         share = float(budget)
@@ -184,6 +224,33 @@ def _check_together(values: Mapping[str, Value]) -> None:
             raise FlagError(name, "must be above 0")
 
 
+def _check_selector(values: Mapping[str, Any]) -> None:
+    selector, ports = str(values["endpoint-selector"]), values["endpoint-target-ports"]
+    if not selector:
+        if ports:
+            raise FlagError("endpoint-target-ports", "belongs to --endpoint-selector, which is not given")
+        return
+    if values["pool-name"]:
+        raise FlagError("endpoint-selector", "selects pods in place of an InferencePool: leave out --pool-name")
+    if not ports:
+        raise FlagError("endpoint-selector", "needs the ports on which the pods serve: --endpoint-target-ports 8000")
+    try:
+        parse_selector(selector)
+    except ValueError as error:
+        raise FlagError("endpoint-selector", str(error)) from error
+
+
+def _ports(name: str, text: str) -> tuple[int, ...]:
+    """Each port once, in the order of their first mention."""
+    ports = dict.fromkeys(_integer(name, part.strip()) for part in text.split(",") if part.strip())
+    for port in ports:
+        if not 1 <= port <= HIGHEST_PORT:
+            raise FlagError(name, f"{port} is not a port (1 to {HIGHEST_PORT})")
+    if len(ports) > MOST_TARGET_PORTS:
+        raise FlagError(name, f"{len(ports)} ports, at most {MOST_TARGET_PORTS} are allowed")
+    return tuple(ports)
+
+
 def _address(name: str, text: str) -> str:
     """An IP address in its usual spelling; IPv6 may be written in brackets."""
     try:
@@ -192,7 +259,23 @@ def _address(name: str, text: str) -> str:
         raise FlagError(name, f"{text!r} is not an IP address") from error
 
 
-def _options(values: Mapping[str, Value], environment: Mapping[str, str], notices: tuple[str, ...]) -> ServeOptions:
+def _cluster_options(
+    values: Mapping[str, Any], environment: Mapping[str, str], given: tuple[str, ...]
+) -> ClusterOptions:
+    return ClusterOptions(
+        kubeconfig=values["kubeconfig"],
+        kube_context=values["kube-context"],
+        endpoint_selector=values["endpoint-selector"],
+        endpoint_target_ports=values["endpoint-target-ports"],
+        leader_election=values["ha-enable-leader-election"],
+        pod_name=environment.get("POD_NAME", ""),
+        given=given,
+    )
+
+
+def _options(
+    values: Mapping[str, Any], environment: Mapping[str, str], notices: tuple[str, ...], for_a_cluster: tuple[str, ...]
+) -> ServeOptions:
     def text(name: str) -> str:
         return str(values[name])
 
@@ -201,6 +284,7 @@ def _options(values: Mapping[str, Value], environment: Mapping[str, str], notice
 
     return ServeOptions(
         objects=path("objects"),
+        cluster=_cluster_options(values, environment, for_a_cluster),
         pool_name=text("pool-name"),
         pool_namespace=text("pool-namespace") or environment.get("NAMESPACE", ""),
         pool_group=text("pool-group"),
@@ -226,6 +310,8 @@ def _options(values: Mapping[str, Value], environment: Mapping[str, str], notice
         secure_serving=bool(values["secure-serving"]),
         cert_path=path("cert-path"),
         cert_reload=bool(values["enable-cert-reload"]),
+        tls_min_version=text("tls-min-version"),
+        tls_cipher_suites=tuple(filter(None, (name.strip() for name in text("tls-cipher-suites").split(",")))),
         scrape_interval_s=float(values["refresh-metrics-interval"]),
         metrics_stale_after_s=float(values["metrics-staleness-threshold"]),
         scrape_cpu_budget=float(values["scrape-cpu-budget"]),
@@ -241,6 +327,9 @@ def _options(values: Mapping[str, Value], environment: Mapping[str, str], notice
         metrics_port=int(values["metrics-port"]),
         metrics_bind_address=text("metrics-bind-address"),
         metrics_token_file=path("metrics-token-file"),
+        metrics_auth=bool(values["metrics-endpoint-auth"]),
+        metrics_cert_dir=path("metrics-cert-dir"),
+        metrics_client_ca=path("metrics-client-ca-file"),
         metric_names=text("metric-names"),
         verbosity=int(values["v"]),
         log_format=text("log-format"),

@@ -2,36 +2,34 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from random import Random
 
 import msgspec
 
+from epp.app.certificates import grpc_pair, metrics_tls
+from epp.app.cluster import Cluster
 from epp.app.config_watch import ConfigWatch
 from epp.app.configuration import config_from_file, dialects, page_options, page_tls, session_key
 from epp.app.conversations import grpc_settings, services_of
+from epp.app.flags import EVERY_ADDRESS
 from epp.app.listening import bind, host_of
 from epp.app.membership import Membership
-from epp.app.object_source import open_object_source, waiting_for
+from epp.app.object_source import ObjectsFrom, ObjectSource, objects_from, open_files, waiting_for
 from epp.app.options import ServeOptions
+from epp.app.picker_pages import PickerPages, Shown
 from epp.app.precise_prefix import PrecisePrefix
 from epp.app.protocol_fit import protocol_mismatch
 from epp.app.routing import Routing, scrape_interval_s
 from epp.app.scrape_results import ScrapeResults
-from epp.core.config.describe import describe
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import InvalidInput
 from epp.core.domain.ports import Clock
 from epp.core.scheduling.build import build_policy
-from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
-from epp.core.scheduling.producers.precise_prefix_cache import PrecisePrefixCacheProducer
 from epp.core.scheduling.scheduler import Scheduler
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster
 from epp.edge.admin.gates import gate_for
-from epp.edge.admin.pages import AdminPages
-from epp.edge.admin.pages import Readiness as AdminReadiness
 from epp.edge.admin.server import AdminServer
 from epp.edge.extproc.body_budget import BodyBudget
 from epp.edge.extproc.executor import StreamExecutor
@@ -40,24 +38,21 @@ from epp.edge.extproc.health import HealthServer, Readiness, health_handler
 from epp.edge.extproc.services import Services
 from epp.edge.gateway.eds import EdsError, EdsFile
 from epp.edge.objects.findings import Notice
-from epp.edge.observe.catalogue import Catalogue, OutsideGauges
 from epp.edge.observe.decisions import DecisionLog
 from epp.edge.observe.families import Dialect
 from epp.edge.observe.flow_series import FlowSeries
 from epp.edge.observe.logs import get_logger
-from epp.edge.observe.pool_reading import PoolReader
 from epp.edge.observe.repeated import RepeatedProblems
-from epp.edge.observe.self_check import Observation, SelfCheck
 from epp.edge.observe.sink import PrometheusSink
 from epp.edge.observe.tee import TeeSink
 from epp.edge.scrape.metrics_page import MetricsPage
 from epp.edge.scrape.period import ScrapeBudget
 from epp.edge.scrape.poller import Poller, ScrapeProblem
 
-SELF_CHECK_EVERY_S = 5.0
 RETRY_EVERY_S = 1.0
 """what could not be written for Envoy is tried again"""
 MOST_PROBLEMS_NAMED = 3
+LOOPBACK = "127.0.0.1"
 FINISH_GRACE_S = 2.0
 """after the drain time-out: how long streams may take to end by themselves"""
 
@@ -122,8 +117,9 @@ class PickerProcess:
             logger=self._logger,
             on_change=self._objects_changed,
         )
-        self._source = open_object_source(options, config, self._membership, self._object_problem, self._object_notice)
-        self._self_check = SelfCheck(self._observe, get_logger("self-check"))
+        self._cluster = self._open_cluster(clock)
+        self._source: ObjectSource = self._cluster.source if self._cluster else self._open_files()
+        self._pages = self._make_pages(clock)
         self._admin = self._make_admin(clock)
         self._config_watch = self._watch_config()
 
@@ -136,33 +132,38 @@ class PickerProcess:
         """Reads the objects once and binds every port; raises PickerError when something cannot be had."""
         self._make_endpoint_file()
         self._source.poll_once()
+        if self._cluster is not None:
+            await self._cluster.start()
         options = self._options
         await bind("grpc-health-port", options.bind_address, options.grpc_health_port, self._health.start)
-        await bind("metrics-port", options.metrics_bind_address, options.metrics_port, self._admin.start)
+        await bind("metrics-port", self._metrics_address, options.metrics_port, self._admin.start)
         await bind("grpc-port", options.bind_address, options.grpc_port, self._transport.start)
         self._note_readiness()
 
     async def run(self) -> None:
         """Background work; runs until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._source.run())
+            group.create_task(self._cluster.run() if self._cluster else self._source.run())
             if self._poller is not None:
                 group.create_task(self._poller.run())
             if self._config_watch is not None:
                 group.create_task(self._config_watch.run())
             group.create_task(self._precise.run())
-            group.create_task(self._check_regularly())
+            group.create_task(self._pages.check_regularly())
             group.create_task(self._retry_regularly())
 
     async def drain(self, interrupted: asyncio.Event) -> None:
         """Not ready, but serving, until the drain time-out or `interrupted`; then streams come to an end."""
         self._readiness.stop()
+        resigning = asyncio.ensure_future(self._cluster.resign()) if self._cluster else None
         try:
             await asyncio.wait_for(interrupted.wait(), self._options.drain_timeout_s)
         except TimeoutError:
             self._logger.verbose("drain time-out passed", open_streams=self._transport.open_streams)
         self._routing.drain()
         await self._transport.drain(FINISH_GRACE_S)
+        if resigning is not None:
+            await resigning
 
     async def stop(self) -> None:
         """Closes what is left, whether or not everything was started."""
@@ -171,6 +172,29 @@ class PickerProcess:
         await self._admin.stop()
         await self._health.stop()
         await self._precise.close()
+        if self._cluster is not None:
+            await self._cluster.close()
+
+    @property
+    def _metrics_address(self) -> str:
+        """In a cluster the pages are for scrapers elsewhere, and guarded by the API server; else for this machine."""
+        return self._options.metrics_bind_address or (EVERY_ADDRESS if self._cluster else LOOPBACK)
+
+    def _open_cluster(self, clock: Clock) -> Cluster | None:
+        if objects_from(self._options, self._config) is not ObjectsFrom.API_SERVER:
+            return None
+        return Cluster(
+            self._options,
+            self._membership,
+            on_problem=self._object_problem,
+            on_notice=self._object_notice,
+            on_leadership=self._note_readiness,
+            logger=self._logger,
+            clock=clock,
+        )
+
+    def _open_files(self) -> ObjectSource:
+        return open_files(self._options, self._config, self._membership, self._object_problem, self._object_notice)
 
     def _make_endpoint_file(self) -> None:
         """Envoy does not start without the file. One of a former run stays until the pool is known again."""
@@ -180,11 +204,6 @@ class PickerProcess:
             self._eds.write(())
         except EdsError as error:
             raise InvalidInput("--envoy-eds", str(error)) from error
-
-    async def _check_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(SELF_CHECK_EVERY_S)
-            self._self_check.run()
 
     async def _retry_regularly(self) -> None:
         while True:
@@ -204,11 +223,7 @@ class PickerProcess:
         )
 
     def _make_transport(self, clock: Clock) -> GrpcTransport:
-        settings = grpc_settings(
-            self._options,
-            clock,
-            on_problem=lambda problem: self._logger.warning("certificate not taken over", problem=str(problem)),
-        )
+        settings = grpc_settings(self._options, grpc_pair(self._options, clock, self._logger))
         further = (health_handler(self._readiness),) if self._options.health_on_grpc_port else ()
         return GrpcTransport(settings, lambda stream: StreamExecutor(self._services, stream), further)
 
@@ -227,32 +242,34 @@ class PickerProcess:
             budget=ScrapeBudget(floor_s=interval_s, cores=self._options.scrape_cpu_budget),
         )
 
-    def _make_admin(self, clock: Clock) -> AdminServer:
-        options = self._options
-        pool = PoolReader(self._roster, self._ledger, self._roster.cooldowns, clock)
-        catalogue = Catalogue(
-            self._sink,
-            pool,
-            clock,
-            dialect=Dialect(options.metric_names),
+    def _make_pages(self, clock: Clock) -> PickerPages:
+        cluster = self._cluster
+        shown = Shown(
+            roster=self._roster,
+            ledger=self._ledger,
+            sink=self._sink,
+            decisions=self._decisions,
             flow=self._flow,
-            outside=OutsideGauges(
-                prefix_index_blocks=self._count_index_blocks,
-                streams_open=lambda: self._transport.open_streams,
-                buffered_bytes=lambda: self._budget.held_bytes,
-                object_problems=self._count_problems,
-            ),
+            config=lambda: self._config,
+            policy=lambda: self._policy,
+            unready_reason=lambda: None if self._readiness.is_ready else self._unready_reason(),
+            streams_open=lambda: self._transport.open_streams,
+            buffered_bytes=lambda: self._budget.held_bytes,
+            object_problems=self._count_problems,
+            objects_stale_s=(lambda: cluster.source.stale_s) if cluster else None,
         )
-        pages = AdminPages(
-            metrics=catalogue.prepare,
-            readiness=lambda: AdminReadiness(self._readiness.is_ready, self._unready_reason()),
-            decisions=self._decisions.prepare,
-            endpoints=lambda: pool.read().rows,
-            config=lambda: lambda: "\n".join(describe(self._config)) + "\n",
-            self_check=self._findings_page,
+        return PickerPages(shown, Dialect(self._options.metric_names), clock)
+
+    def _make_admin(self, clock: Clock) -> AdminServer:
+        options, cluster = self._options, self._cluster
+        gate = gate_for(
+            self._metrics_address,
+            options.metrics_token_file,
+            cluster.reviewer if cluster else None,
+            is_open=cluster is not None and not options.metrics_auth,
         )
-        gate = gate_for(options.metrics_bind_address, options.metrics_token_file)
-        return AdminServer(pages, gate, host=options.metrics_bind_address, port=options.metrics_port)
+        tls = metrics_tls(options, clock, self._logger)
+        return AdminServer(self._pages.pages(), gate, host=self._metrics_address, port=options.metrics_port, tls=tls)
 
     def _watch_config(self) -> ConfigWatch | None:
         path = self._options.config_file
@@ -280,24 +297,6 @@ class PickerProcess:
         self._services = self._make_services()
         self._note_readiness()
 
-    def _count_index_blocks(self) -> int:
-        producers = [named.plugin for named in self._policy.producers]
-        kinds = (ApproxPrefixCacheProducer, PrecisePrefixCacheProducer)
-        return sum(plugin.index_blocks for plugin in producers if isinstance(plugin, kinds))
-
-    def _findings_page(self) -> Callable[[], object]:
-        found = self._self_check.findings
-        return lambda: found
-
-    def _observe(self) -> Observation:
-        pool = PoolReader(self._roster, self._ledger, self._roster.cooldowns, time.monotonic)
-        return Observation(
-            pool=pool.read(),
-            totals=self._sink.totals(),
-            streams_open=self._transport.open_streams,
-            object_problems=self._count_problems(),
-        )
-
     def _is_busy(self, endpoint: Endpoint) -> bool:
         slot = self._roster.slot_of(endpoint)
         return slot is not None and bool(self._ledger.requests[slot])
@@ -310,13 +309,15 @@ class PickerProcess:
         pool = self._roster.current.pool
         if problem := protocol_mismatch(pool, self._services.settings.parsers):
             self._problems.warning("appProtocol", "not ready", problem=problem)
-        self._readiness.set(ready=pool is not None and not problem)
+        standby = self._cluster.not_leading if self._cluster else ""
+        self._readiness.set(ready=pool is not None and not problem and not standby)
 
     def _unready_reason(self) -> str:
         if self._readiness.is_stopping:
             return "shutting down"
         if self._roster.current.pool is not None:
-            return protocol_mismatch(self._roster.current.pool, self._services.settings.parsers)
+            standby = self._cluster.not_leading if self._cluster else ""
+            return protocol_mismatch(self._roster.current.pool, self._services.settings.parsers) or standby
         problems = [self._membership.problem, *map(str, self._source.problems)]
         return "; ".join(filter(None, (waiting_for(self._options, self._config), *problems[:MOST_PROBLEMS_NAMED])))
 

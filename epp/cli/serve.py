@@ -3,23 +3,23 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
-from epp.app.flags import FLAGS, REFUSED, Flag, FlagType, Group
+from epp.app.flag import Flag, FlagType, Group
+from epp.app.flags import FLAGS
 from epp.core.domain.errors import PickerError
 
 HELP = """The endpoint picker: answers Envoy over ext_proc.
 
 \b
 Examples:
+  epp serve --pool-name vllm --pool-namespace default   in a pod of a cluster, or with a kubeconfig
   epp serve --objects pool/                      a pool from YAML files, TLS with a self-signed certificate
   epp serve --objects pool/ --config-file c.yaml --secure-serving=false --envoy-eds eds/endpoints.yaml
   epp serve --config-text "$(cat picker.yaml)"   endpoints from a file-discovery plugin, no Kubernetes objects
 """
-
-REFUSED_TITLE = "Flags of the reference that are refused"
 
 
 class ServeCommand(click.Command):
@@ -34,8 +34,6 @@ class ServeCommand(click.Command):
         for group in Group:
             with formatter.section(group.value):
                 formatter.write_dl([_row(flag) for flag in FLAGS if flag.group is group])
-        with formatter.section(REFUSED_TITLE):
-            formatter.write_dl([(f"--{name}", reason) for name, reason in REFUSED.items()])
         with formatter.section("Other"):
             formatter.write_dl([("-h, --help", "show this text and exit")])
 
@@ -58,21 +56,31 @@ def _option(name: str, type_: FlagType, short: str = "") -> click.Option:
     declarations = [f"--{name}", name.replace("-", "_")]
     if short:
         declarations.insert(0, f"-{short}")
+    if type_ is FlagType.PORTS:
+        return click.Option(declarations, multiple=True)
     if type_ is FlagType.BOOL:
         return click.Option(declarations, is_flag=False, flag_value="true", default=None)
     return click.Option(declarations, default=None)
 
 
-_NAMES = {flag.name for flag in FLAGS} | set(REFUSED)
+_NAMES = {flag.name for flag in FLAGS}
 
 
-def _run(**given: str | None) -> None:
+def as_written(given: Mapping[str, str | Sequence[str] | None]) -> dict[str, str]:
+    """Flags by their names as they were typed, without those that were not; parts of a list are put together."""
+    return {
+        name.replace("_", "-"): text if isinstance(text, str) else ",".join(text)
+        for name, text in given.items()
+        if text is not None and text != ()
+    }
+
+
+def _run(**given: str | Sequence[str] | None) -> None:
     from epp.app.options import FlagError, parse_flags
     from epp.app.serve import serve
 
-    written = {name.replace("_", "-"): text for name, text in given.items() if text is not None}
     try:
-        options = parse_flags(written, os.environ)
+        options = parse_flags(as_written(given), os.environ)
     except FlagError as error:
         raise click.UsageError(str(error)) from error
     try:
@@ -83,8 +91,7 @@ def _run(**given: str | None) -> None:
 
 
 def _parameters() -> Sequence[click.Parameter]:
-    own = [_option(flag.name, flag.type, flag.short) for flag in FLAGS]
-    return [*own, *(_option(name, FlagType.BOOL) for name in REFUSED)]
+    return [_option(flag.name, flag.type, flag.short) for flag in FLAGS]
 
 
 command = ServeCommand(

@@ -38,11 +38,16 @@ class Document(msgspec.Struct, frozen=True):
 
     value: object
     source: str
-    line: int
-    """1-based line on which the document begins"""
+    line: int | None
+    """1-based line on which the document begins; None for a document that has no lines"""
     mark: Mark
 
-    def line_of(self, path: Path) -> int:
+    @classmethod
+    def without_lines(cls, value: object, source: str) -> "Document":
+        """A value that was never text in a file."""
+        return cls(value, source, None, Mark(None, {}))
+
+    def line_of(self, path: Path) -> int | None:
         """Line of the value at `path` (of its key, within a mapping), or of its nearest known ancestor."""
         mark = self.mark
         for step in path:

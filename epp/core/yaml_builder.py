@@ -30,9 +30,12 @@ class YamlLimits(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Where a value was written: the 1-based line (of the key, within a mapping) and the marks of what it contains."""
+    """Where a value was written: the 1-based line (of the key, within a mapping) and the marks of what it contains.
 
-    line: int
+    None where nobody wrote lines, as in what an API server sends.
+    """
+
+    line: int | None
     parts: "dict[Step, Mark]"
 
 

@@ -155,3 +155,38 @@ class TokenSource(Protocol):
     async def with_tokens(self, request: InferenceRequest) -> InferenceRequest:
         """The request with its token ids, or as it is when nobody could tell them in time. Raises nothing."""
         ...
+
+
+class AccessDenied(msgspec.Struct, frozen=True):
+    """Why somebody may not read a page."""
+
+    message: str
+    is_unknown: bool = False
+    """nobody knows who asks"""
+    is_unavailable: bool = False
+    """nobody could be asked"""
+
+
+class AccessReviewer(Protocol):
+    """Knows who may read which page."""
+
+    async def denied(self, token: str, path: str) -> AccessDenied | None:
+        """Why the holder of a bearer token may not read `path`, None when it may. Raises nothing."""
+        ...
+
+
+Pem = tuple[bytes, bytes]
+"""private key and certificate chain that belong together"""
+
+
+class CertificatePair(Protocol):
+    """What a TLS server shows. Both may be called from any thread."""
+
+    @property
+    def may_change(self) -> bool:
+        """Whether `current` may be another one later."""
+        ...
+
+    def current(self) -> Pem:
+        """The pair in force."""
+        ...

@@ -1,28 +1,38 @@
-"""Who may see /metrics and /debug: everybody, holders of the token in a file, or nobody."""
+"""Who may see /metrics and /debug: everybody, holders of a token in a file, whom the API server lets in, or nobody."""
 
 import hmac
 import ipaddress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from epp.core.domain.errors import InvalidInput
+from epp.core.domain.ports import AccessReviewer
 
 OPTION = "--metrics-token-file"
 
 
-class Gate(Protocol):
-    """Decides on a request by its Authorization header."""
+class Denial(msgspec.Struct, frozen=True):
+    """Why a request is not let in."""
 
-    async def refusal(self, authorization: str) -> str | None:
+    message: str
+    status: HTTPStatus = HTTPStatus.UNAUTHORIZED
+
+
+class Gate(Protocol):
+    """Decides on a request by its Authorization header and its path."""
+
+    async def refusal(self, authorization: str, path: str) -> Denial | None:
         """Why the request is not let in, None when it is."""
 
 
 class OpenGate:
     """Lets everybody in."""
 
-    async def refusal(self, authorization: str) -> str | None:  # noqa: ARG002  one protocol for all gates
+    async def refusal(self, authorization: str, path: str) -> Denial | None:  # noqa: ARG002  one protocol for all gates
         """None (Gate)."""
         return None
 
@@ -30,11 +40,32 @@ class OpenGate:
 class ClosedGate:
     """Lets nobody in: the address is not loopback and there is no token."""
 
-    async def refusal(self, authorization: str) -> str | None:  # noqa: ARG002  one protocol for all gates
+    async def refusal(self, authorization: str, path: str) -> Denial | None:  # noqa: ARG002  one protocol for all gates
         """Always the same (Gate)."""
-        return (
+        return Denial(
             f"this page is open on loopback addresses only; start the picker with {OPTION} to reach it from elsewhere"
         )
+
+
+class ReviewGate:
+    """Lets in whom the API server lets in."""
+
+    def __init__(self, reviewer: AccessReviewer) -> None:
+        self._reviewer = reviewer
+
+    async def refusal(self, authorization: str, path: str) -> Denial | None:
+        """401 for an unknown token, 403 for a user without the right, 503 while nobody can be asked (Gate)."""
+        token = _bearer_token(authorization, "of a user or service account that may get this page")
+        if isinstance(token, Denial):
+            return token
+        if not token:
+            return Denial("the token in the Authorization header is empty")
+        denied = await self._reviewer.denied(token, path)
+        if denied is None:
+            return None
+        if denied.is_unavailable:
+            return Denial(denied.message, HTTPStatus.SERVICE_UNAVAILABLE)
+        return Denial(denied.message, HTTPStatus.UNAUTHORIZED if denied.is_unknown else HTTPStatus.FORBIDDEN)
 
 
 class TokenFileGate:
@@ -52,7 +83,7 @@ class TokenFileGate:
         self._is_lost = False
         self._read()
 
-    async def refusal(self, authorization: str) -> str | None:
+    async def refusal(self, authorization: str, path: str) -> Denial | None:  # noqa: ARG002  one protocol for all gates
         """See the class (Gate)."""
         try:
             self._read()
@@ -62,13 +93,12 @@ class TokenFileGate:
             self._is_lost = True
         else:
             self._is_lost = False
-        scheme, _, token = authorization.partition(" ")
-        if not authorization:
-            return f"send the token of {OPTION} in the header 'Authorization: Bearer <token>'"
-        if scheme.lower() != "bearer":
-            return f"the Authorization header must be 'Bearer <token>', not {scheme[:20]!r}"
-        given = token.strip().encode("utf-8", "replace")
-        return None if hmac.compare_digest(given, self._token) else f"the token is not that of {OPTION}"
+        token = _bearer_token(authorization, f"of {OPTION}")
+        if isinstance(token, Denial):
+            return token
+        if hmac.compare_digest(token.encode("utf-8", "replace"), self._token):
+            return None
+        return Denial(f"the token is not that of {OPTION}")
 
     def _read(self) -> None:
         try:
@@ -94,8 +124,24 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def gate_for(host: str, token_file: Path | None) -> Gate:
-    """A token file is obeyed everywhere; without one, loopback is open and everything else closed."""
+def gate_for(
+    host: str, token_file: Path | None, reviewer: AccessReviewer | None = None, *, is_open: bool = False
+) -> Gate:
+    """A token file is obeyed everywhere, else a reviewer; without both, loopback is open and everything else closed.
+
+    `is_open`: the operator wants no questions asked, wherever they come from.
+    """
     if token_file is not None:
         return TokenFileGate(token_file)
-    return OpenGate() if is_loopback(host) else ClosedGate()
+    if reviewer is not None:
+        return ReviewGate(reviewer)
+    return OpenGate() if is_open or is_loopback(host) else ClosedGate()
+
+
+def _bearer_token(authorization: str, whose: str) -> str | Denial:
+    scheme, _, token = authorization.partition(" ")
+    if not authorization:
+        return Denial(f"send the token {whose} in the header 'Authorization: Bearer <token>'")
+    if scheme.lower() != "bearer":
+        return Denial(f"the Authorization header must be 'Bearer <token>', not {scheme[:20]!r}")
+    return token.strip()

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -24,11 +25,21 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class AdminServer:
     """Serves `pages` until stopped; port 0 takes a free one, see `port`."""
 
-    def __init__(self, pages: AdminPages, gate: Gate, *, host: str = "127.0.0.1", port: int = 9090) -> None:
+    def __init__(
+        self,
+        pages: AdminPages,
+        gate: Gate,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 9090,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Without `tls` plain HTTP."""
         self._pages = pages
         self._gate = gate
         self._host = host
         self._port = port
+        self._tls = tls
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=STOP_WITHIN_S)
 
     @property
@@ -39,7 +50,7 @@ class AdminServer:
     async def start(self) -> None:
         """Starts to listen; raises InvalidInput when the address or the port cannot be had."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
+        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls)
         try:
             await site.start()
         except OSError as error:
@@ -66,9 +77,10 @@ class AdminServer:
 
     def _guarded(self, handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
-            refusal = await self._gate.refusal(request.headers.get("Authorization", ""))
-            if refusal is not None:
-                return _error(HTTPStatus.UNAUTHORIZED, refusal, {"WWW-Authenticate": "Bearer"})
+            denial = await self._gate.refusal(request.headers.get("Authorization", ""), request.path)
+            if denial is not None:
+                challenge = {"WWW-Authenticate": "Bearer"} if denial.status == HTTPStatus.UNAUTHORIZED else None
+                return _error(denial.status, denial.message, challenge)
             return await handler(request)
 
         return guarded

@@ -81,16 +81,19 @@ def decode(document: Document, default_namespace: str) -> Decoded:
     objects: list[ClusterObject] = []
     notices: list[Notice] = []
     for manifest in _manifests(without_nulls(document), (), default_namespace):
-        kind, api_version = _type_of(manifest)
-        known = _KINDS.get((kind, api_version))
-        if known is None:
-            notices.append(_skipped(manifest, kind, api_version))
-            continue
-        found = known.decode(manifest)
-        if found is not None:
-            objects.append(found)
-        notices.extend(_oddities(manifest, known, kind, api_version))
+        found = decode_manifest(manifest, *_type_of(manifest))
+        objects.extend(found.objects)
+        notices.extend(found.notices)
     return Decoded(tuple(objects), tuple(notices))
+
+
+def decode_manifest(manifest: Manifest, kind: str, api_version: str) -> Decoded:
+    """One object, or nothing of it while it is being deleted; raises InvalidInput for the first fault."""
+    known = _KINDS.get((kind, api_version))
+    if known is None:
+        return Decoded((), (_skipped(manifest, kind, api_version),))
+    found = known.decode(manifest)
+    return Decoded((found,) if found is not None else (), tuple(_oddities(manifest, known, kind, api_version)))
 
 
 def _manifests(document: Document, path: tuple[str | int, ...], default_namespace: str) -> Iterator[Manifest]:

@@ -68,7 +68,7 @@ class _Entry(msgspec.Struct, frozen=True):
     metrics_port: int
     """0: as `port`"""
     source: str
-    line: int
+    line: int | None
     field: str
     """where the address is written"""
 

@@ -59,6 +59,10 @@ class Findings:
                 mentioned.add(subject)
                 self._on_notice(notice)
 
+    def holds(self, scope: str) -> bool:
+        """Whether anything is known of `scope`."""
+        return bool(self._problems.get(scope) or self._notices.get(scope))
+
     def forget(self, scope: str) -> None:
         """The scope is no more."""
         self._problems.pop(scope, None)

@@ -13,6 +13,8 @@ from epp.core.domain.errors import InvalidInput
 from epp.core.yaml import Document, Path, convert
 
 T = TypeVar("T")
+Raw = bytes | msgspec.Raw
+_NO_DOCUMENT = Document.without_lines(None, "")
 
 LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?")
 _DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -23,13 +25,13 @@ MOST_NAME_CHARACTERS = 253
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where an object was written."""
+    """Where an object was written; `line` is None for one that an API server has."""
 
     source: str
-    line: int
+    line: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.line}"
+        return self.source if self.line is None else f"{self.source}:{self.line}"
 
 
 class Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -44,12 +46,18 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel"):
     deletion_timestamp: str = ""
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Manifest:
     """An object: the value at `path` of a document whose nulls were taken out."""
 
-    document: Document
-    path: tuple[str | int, ...]
-    default_namespace: str
+    def __init__(self, document: Document, path: tuple[str | int, ...], default_namespace: str) -> None:
+        self._document = document
+        self.path = path
+        self.default_namespace = default_namespace
+
+    @property
+    def document(self) -> Document:
+        """What the object is a part of."""
+        return self._document
 
     @property
     def origin(self) -> Origin:
@@ -64,7 +72,7 @@ class Manifest(msgspec.Struct, frozen=True):
         """The error to raise for something wrong at `path` within the object."""
         return self.document.mistake((*self.path, *path), problem)
 
-    def line_of(self, path: Path) -> int:
+    def line_of(self, path: Path) -> int | None:
         """Line of `path` within the object."""
         return self.document.line_of((*self.path, *path))
 
@@ -113,6 +121,40 @@ class Manifest(msgspec.Struct, frozen=True):
         """Paths below `field` that `shape` does not know."""
         value: Any = self.document.value_at(self.path)
         yield from _unknown(value.get(field), shape, (field,))
+
+
+class RawManifest(Manifest):
+    """An object as an API server sends it: JSON, read straight into the wanted type.
+
+    Only where that fails it is taken apart, to say where the fault is, and without its nulls.
+    """
+
+    def __init__(self, raw: Raw, source: str, default_namespace: str) -> None:
+        """`source` is what errors call the object."""
+        super().__init__(_NO_DOCUMENT, (), default_namespace)
+        self._raw = raw
+        self._source = source
+
+    @property
+    def document(self) -> Document:
+        """The object on its own."""
+        if self._document is _NO_DOCUMENT:
+            self._document = without_nulls(Document.without_lines(msgspec.json.decode(self._raw), self._source))
+        return self._document
+
+    @property
+    def origin(self) -> Origin:
+        """What the object is called."""
+        return Origin(self._source)
+
+    def read(self, type_: type[T]) -> T:
+        """The object as a `type_`; raises InvalidInput with the field."""
+        try:
+            return msgspec.json.decode(self._raw, type=type_)
+        except msgspec.ValidationError:
+            return super().read(type_)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidInput(self._source, f"not valid JSON: {error}") from error
 
 
 def is_name(text: str) -> bool:

@@ -65,9 +65,11 @@ class ObjectStore:
         self._sources: dict[str, Sequence[ClusterObject]] = {}
         self._chosen: Key | None = None
 
-    def put(self, source: str, objects: Sequence[ClusterObject]) -> None:
-        """From now on these are the objects of `source`."""
+    def put(self, source: str, objects: Sequence[ClusterObject]) -> bool:
+        """From now on these are the objects of `source`; whether they are others than before."""
+        changed = self._sources.get(source) != objects
         self._sources[source] = objects
+        return changed
 
     def drop(self, source: str) -> None:
         """The source is no more."""

@@ -29,6 +29,7 @@ class OutsideGauges(msgspec.Struct, frozen=True):
     streams_open: Callable[[], float] | None = None
     buffered_bytes: Callable[[], float] | None = None
     object_problems: Callable[[], float] | None = None
+    objects_stale_s: Callable[[], float] | None = None
 
 
 class Build(msgspec.Struct, frozen=True):
@@ -97,6 +98,7 @@ class Catalogue:
                 (families.STREAMS, outside.streams_open),
                 (families.BUFFERED_BYTES, outside.buffered_bytes),
                 (families.OBJECT_PROBLEMS, outside.object_problems),
+                (families.OBJECTS_STALE, outside.objects_stale_s),
             )
             if ask is not None
         ]

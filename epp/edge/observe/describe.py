@@ -119,6 +119,7 @@ SECTIONS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
             families.COOLING_ENDPOINTS,
             families.SCRAPE_FAILURES,
             families.OBJECT_PROBLEMS,
+            families.OBJECTS_STALE,
             families.PREFIX_BLOCKS,
             families.STREAMS,
             families.BUFFERED_BYTES,

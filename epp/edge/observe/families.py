@@ -272,6 +272,11 @@ OBJECT_PROBLEMS = Family(
     "Objects or files that cannot be used; the last good state stays in force.",
     own=Exposed("epp_object_problems"),
 )
+OBJECTS_STALE = Family(
+    "gauge",
+    "Seconds for which the API server could not be asked, so that objects are as they were read last; 0 if it can.",
+    own=Exposed("epp_objects_stale_seconds"),
+)
 SCRAPE_FAILURES = Family(
     "counter",
     "Metrics pages that could not be read, by kind of failure.",

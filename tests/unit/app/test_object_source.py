@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from epp.app.object_source import open_object_source, waiting_for
+from epp.app.object_source import ObjectsFrom, objects_from, open_files, waiting_for
 from epp.app.options import FlagError, ServeOptions, parse_flags
 from epp.core.config.load import default_config, load_config
 from epp.core.config.settings import PickerConfig
@@ -44,7 +44,8 @@ def options_of(**given: object) -> ServeOptions:
 def polled(options: ServeOptions, config: PickerConfig) -> Heard:
     """What is heard of the first look at the source."""
     heard = Heard()
-    source = open_object_source(options, config, heard, heard.problems.append, heard.notices.append)
+    objects_from(options, config)
+    source = open_files(options, config, heard, heard.problems.append, heard.notices.append)
     source.poll_once()
     assert list(source.problems) == heard.problems
     return heard
@@ -100,10 +101,27 @@ def test_the_file_of_a_file_discovery_plugin(tmp_path: Path) -> None:
     assert (state.pool.namespace, state.pool.name) == ("here", "mine")
 
 
-def test_no_source_at_all_is_refused_with_both_ways_to_give_one() -> None:
-    with pytest.raises(FlagError, match=r"--objects: say where the pool is: .*file-discovery") as raised:
-        polled(options_of(), default_config(CATALOGUE))
-    assert raised.value.flag == "objects"
+def test_no_source_at_all_is_refused_with_the_ways_to_give_one() -> None:
+    with pytest.raises(FlagError, match=r"--pool-name NAME .*--objects PATH .*file-discovery") as raised:
+        objects_from(options_of(), default_config(CATALOGUE))
+    assert raised.value.flag == "pool-name"
+
+
+def test_a_pool_without_files_is_one_of_a_cluster() -> None:
+    for given in ({"pool_name": "p"}, {"endpoint_selector": "a=b", "endpoint_target_ports": 8000}):
+        assert objects_from(options_of(**given), default_config(CATALOGUE)) is ObjectsFrom.API_SERVER
+    with pytest.raises(FlagError, match="no files were named"):
+        open_files(options_of(pool_name="p"), default_config(CATALOGUE), Heard(), print, print)
+
+
+def test_what_needs_a_cluster_is_refused_with_file_discovery(tmp_path: Path) -> None:
+    for given, flag in (
+        ({"ha_enable_leader_election": True}, "ha-enable-leader-election"),
+        ({"metrics_bind_address": "0.0.0.0"}, "metrics-bind-address"),
+    ):
+        with pytest.raises(FlagError) as raised:
+            objects_from(options_of(**given), discovery(tmp_path / "endpoints.yaml"))
+        assert raised.value.flag == flag
 
 
 def test_two_sources_are_refused(tmp_path: Path) -> None:
@@ -117,7 +135,7 @@ def test_the_kind_of_source(tmp_path: Path) -> None:
         (options_of(objects=tmp_path), default_config(CATALOGUE), ObjectDirectory),
         (options_of(), discovery(tmp_path / "endpoints.yaml"), FileDiscovery),
     ):
-        source = open_object_source(options, config, heard, heard.problems.append, heard.notices.append)
+        source = open_files(options, config, heard, heard.problems.append, heard.notices.append)
         assert isinstance(source, kind)
 
 
@@ -126,3 +144,6 @@ def test_what_the_picker_waits_for_names_the_place_and_the_pool() -> None:
     assert waiting_for(options_of(objects="pool/"), default) == "no InferencePool (the only one) found yet in pool"
     assert waiting_for(options_of(objects="pool/", pool_name="p"), default) == "no InferencePool (p) found yet in pool"
     assert waiting_for(options_of(), discovery(Path("e.yaml"))) == "no endpoints read yet from e.yaml"
+    assert waiting_for(options_of(pool_name="p"), default) == "no InferencePool (p) read yet from the API server"
+    selector = options_of(endpoint_selector="app=x", endpoint_target_ports=8000)
+    assert waiting_for(selector, default) == "the pods with app=x are not read yet from the API server"

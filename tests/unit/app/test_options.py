@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from epp.app.flags import CLUSTER_ONLY, FLAGS, REFUSED, UNSUPPORTED, Flag, FlagType, Group
+from epp.app.flag import Flag, FlagType, Group
+from epp.app.flags import FLAGS
 from epp.app.options import FlagError, ServeOptions, parse_flags, parse_value
 from epp.core.protocol.events import BodyMode
 from epp.core.routing.priority import BodyPriority
 from epp.edge.admin.gates import is_loopback
 
 BY_NAME = {flag.name: flag for flag in FLAGS}
+FOR_A_CLUSTER = [flag for flag in FLAGS if flag.without_cluster]
 
 
 def parsed(**given: str) -> ServeOptions:
@@ -28,7 +30,7 @@ def test_without_flags_the_reference_defaults_apply() -> None:
     options = parsed()
 
     assert (options.grpc_port, options.grpc_health_port, options.metrics_port) == (9002, 9003, 9090)
-    assert (options.bind_address, options.metrics_bind_address) == ("0.0.0.0", "127.0.0.1")
+    assert (options.bind_address, options.metrics_bind_address) == ("0.0.0.0", "")
     assert options.secure_serving
     assert not options.health_on_grpc_port
     assert options.drain_timeout_s == 30.0
@@ -52,11 +54,9 @@ def test_every_default_is_a_value_of_its_flag(flag: Flag) -> None:
     assert flag.text
 
 
-def test_names_are_unique_and_refused_ones_are_no_flags() -> None:
+def test_names_are_unique() -> None:
     names = [flag.name for flag in FLAGS]
     assert len(set(names)) == len(names)
-    assert not REFUSED.keys() & set(names)
-    assert REFUSED.keys() == CLUSTER_ONLY.keys() | UNSUPPORTED.keys()
 
 
 @pytest.mark.parametrize("text", ["true", "TRUE", "True", "1", "t", "T", "yes", "on"])
@@ -126,9 +126,13 @@ def test_the_namespace_comes_from_the_flag_then_from_the_environment() -> None:
         ({"max_body_bytes": "0"}, "must be above 0"),
         ({"body_priority": "smaller-first"}, "'smaller-first' is none of larger-first, vllm, off"),
         ({"transport": "carrier-pigeon"}, "is none of grpcio"),
-        ({"tls_min_version": "VersionTLS13"}, "is none of VersionTLS12"),
+        ({"tls_min_version": "VersionTLS11"}, "is none of VersionTLS12, VersionTLS13"),
         ({"bind_address": "localhost"}, "'localhost' is not an IP address"),
-        ({"metrics_bind_address": "0.0.0.0"}, "0.0.0.0 is reachable by others: give --metrics-token-file"),
+        (
+            {"metrics_bind_address": "0.0.0.0", "objects": "pool/"},
+            "0.0.0.0 is reachable by others: give --metrics-token-file",
+        ),
+        ({"bind_address": ""}, "'' is not an IP address"),
         ({"scrape_cpu_budget": "much"}, "'much' is not a number"),
         ({"scrape_cpu_budget": "1.5"}, "1.5 is not a share of one core"),
         ({"scrape_cpu_budget": "nan"}, "nan is not a share of one core"),
@@ -156,22 +160,69 @@ def test_a_token_file_opens_the_metrics_port_to_others() -> None:
     assert options.metrics_token_file == Path("token")
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_done_is_refused_with_the_reason(name: str) -> None:
+VALUES = {FlagType.BOOL: "true", FlagType.PORTS: "8000", FlagType.TEXT: "x"}
+
+
+def with_objects(flag: Flag, text: str) -> dict[str, str]:
+    """The flag, and what it cannot do without."""
+    needed = {"endpoint-target-ports": "8000"} if flag.name == "endpoint-selector" and text else {}
+    needed |= {"endpoint-selector": "app=x"} if flag.name == "endpoint-target-ports" and text else {}
+    return {"objects": "pool/", **needed, flag.name: text}
+
+
+@pytest.mark.parametrize("flag", FOR_A_CLUSTER, ids=lambda flag: flag.name)
+def test_what_needs_a_cluster_is_refused_without_one(flag: Flag) -> None:
     with pytest.raises(FlagError) as raised:
-        parse_flags({name: "true"}, {})
-    assert str(raised.value) == f"--{name}: {REFUSED[name]}"
+        parse_flags(with_objects(flag, VALUES[flag.type]), {})
+    refused = BY_NAME[raised.value.flag]
+    assert str(raised.value) == f"--{refused.name}: {refused.without_cluster}"
+    assert refused is flag or {refused.name, flag.name} == {"endpoint-selector", "endpoint-target-ports"}
 
 
-@pytest.mark.parametrize("name", REFUSED)
-@pytest.mark.parametrize("text", ["false", "0", ""])
-def test_refused_flags_may_be_switched_off(name: str, text: str) -> None:
-    assert parse_flags({name: text}, {}) == parsed()
+@pytest.mark.parametrize("flag", FOR_A_CLUSTER, ids=lambda flag: flag.name)
+def test_what_needs_a_cluster_may_be_switched_off(flag: Flag) -> None:
+    for text in ["false", "0"] if flag.type is FlagType.BOOL else [""]:
+        assert parse_flags(with_objects(flag, text), {}).cluster.given == ()
+
+
+def test_flags_for_a_cluster_are_taken_where_files_are_not_asked_for() -> None:
+    options = parsed(ha_enable_leader_election="true", kubeconfig="k.yaml", kube_context="here", pool_name="vllm")
+    assert (options.cluster.kubeconfig, options.cluster.kube_context) == ("k.yaml", "here")
+    assert options.cluster.leader_election
+    assert options.cluster.given == ("kubeconfig", "kube-context", "ha-enable-leader-election")
+    assert options.metrics_auth
+    assert not parsed(metrics_endpoint_auth="false").metrics_auth
+
+
+def test_a_selector_has_ports_and_no_pool() -> None:
+    options = parsed(endpoint_selector="app=vllm,tier in (gold, silver)", endpoint_target_ports="8000, 8001,8000")
+    assert options.cluster.endpoint_selector == "app=vllm,tier in (gold, silver)"
+    assert options.cluster.endpoint_target_ports == (8000, 8001)
+    for given, says in (
+        ({"endpoint_selector": "app=vllm"}, "needs the ports on which the pods serve"),
+        ({"endpoint_target_ports": "8000"}, "belongs to --endpoint-selector"),
+        ({"endpoint_selector": "a=b", "endpoint_target_ports": "1", "pool_name": "x"}, "leave out --pool-name"),
+        ({"endpoint_selector": "a==b==c", "endpoint_target_ports": "1"}, "'a==b==c' is no part of a label selector"),
+        ({"endpoint_selector": "a", "endpoint_target_ports": "0"}, "0 is not a port"),
+        ({"endpoint_selector": "a", "endpoint_target_ports": "x"}, "'x' is not a whole number"),
+        ({"endpoint_selector": "a", "endpoint_target_ports": "1,2,3,4,5,6,7,8,9"}, "9 ports, at most 8"),
+    ):
+        assert says in str(refusal(**given))
 
 
 def test_flags_for_a_cluster_explain_what_is_there_instead() -> None:
-    assert "--metrics-token-file" in CLUSTER_ONLY["metrics-endpoint-auth"]
-    assert all("--objects" in reason or "--endpoint-selector" in reason for reason in CLUSTER_ONLY.values())
+    assert "--metrics-token-file" in BY_NAME["metrics-endpoint-auth"].without_cluster
+
+
+def test_client_certificates_need_tls() -> None:
+    assert refusal(metrics_client_ca_file="ca.crt").flag == "metrics-client-ca-file"
+    assert parsed(metrics_client_ca_file="ca.crt", metrics_cert_dir="tls").metrics_client_ca == Path("ca.crt")
+
+
+def test_tls_limits() -> None:
+    options = parsed(tls_min_version="VersionTLS13", tls_cipher_suites="TLS_A, TLS_B,")
+    assert (options.tls_min_version, options.tls_cipher_suites) == ("VersionTLS13", ("TLS_A", "TLS_B"))
+    assert "'VersionTLS10' is none of" in str(refusal(tls_min_version="VersionTLS10"))
 
 
 def test_what_has_no_effect_is_accepted_and_said() -> None:
@@ -202,7 +253,7 @@ def test_loopback(address: str, expected: bool) -> None:
 
 def test_flags_of_the_reference_are_all_known() -> None:
     """Names of its v1.0 to v1.5 and of llm-d-router."""
-    missing = set(REFERENCE_FLAGS.split()) - BY_NAME.keys() - REFUSED.keys()
+    missing = set(REFERENCE_FLAGS.split()) - BY_NAME.keys()
     assert not missing
 
 

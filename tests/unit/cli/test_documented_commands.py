@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from epp.app.options import parse_flags
 from epp.cli.main import SUBCOMMANDS, main
+from epp.cli.serve import as_written
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "envoy").glob("*.md")]
@@ -42,8 +43,7 @@ def test_every_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
                 monkeypatch.setattr(option.type, "exists", False)  # the files of an example are not here
         context = command.make_context(name, words)
         if name == "serve":
-            given = {flag.replace("_", "-"): text for flag, text in context.params.items() if text is not None}
-            parse_flags(given, {})
+            parse_flags(as_written(context.params), {})
 
 
 def test_there_are_some() -> None:

@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 from epp.app import serve as serving
-from epp.app.flags import FLAGS, REFUSED, Group
+from epp.app.flag import Group
+from epp.app.flags import FLAGS
 from epp.app.options import ServeOptions
 from epp.cli.main import main
-from epp.cli.serve import REFUSED_TITLE, command
+from epp.cli.serve import command
 from epp.core.domain.errors import InvalidInput
 
 
@@ -51,16 +53,14 @@ def test_help_shows_every_flag_in_its_group() -> None:
             sections.setdefault(title, []).append(line.split("--")[1].split(" ")[0])
 
     expected = {group.value: [flag.name for flag in FLAGS if flag.group is group] for group in Group}
-    assert sections == {**expected, REFUSED_TITLE: list(REFUSED), "Other": ["help"]}
+    assert sections == {**expected, "Other": ["help"]}
 
 
-def test_help_shows_defaults_choices_and_what_is_refused() -> None:
+def test_help_shows_defaults_and_choices() -> None:
     text = "".join(typed("--help").output.split())  # lines are broken anywhere, in words with dashes too
     for flag in FLAGS:
         assert not flag.default or f"[default:{flag.default}]" in text
         assert "|".join(flag.choices) in text
-    for name, reason in REFUSED.items():
-        assert f"--{name}{reason}".replace(" ", "") in text
 
 
 def test_go_spellings(served: list[ServeOptions]) -> None:
@@ -109,8 +109,14 @@ def test_every_flag_can_be_typed(served: list[ServeOptions]) -> None:
     """At its default, so that nothing contradicts."""
     without = one(served)
     words = [f"--{flag.name}={flag.default}" for flag in FLAGS if not flag.no_effect]
-    assert one(served, *words) == without
-    assert one(served, *(f"--{name}=false" for name in REFUSED)) == without
+    typed_out = one(served, *words)
+    assert typed_out.cluster.given == ("metrics-endpoint-auth",), "true by default, and true when it is typed"
+    assert msgspec.structs.replace(typed_out, cluster=without.cluster) == without
+
+
+def test_a_list_of_ports_may_be_given_in_parts(served: list[ServeOptions]) -> None:
+    words = ("--endpoint-selector=app=vllm", "--endpoint-target-ports=8000,8001", "-endpoint-target-ports", "8002")
+    assert one(served, *words).cluster.endpoint_target_ports == (8000, 8001, 8002)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +128,9 @@ def test_every_flag_can_be_typed(served: list[ServeOptions]) -> None:
         (["--pool-name"], "Option '--pool-name' requires an argument"),
         (["--grpc-port", "many"], "--grpc-port: 'many' is not a whole number"),
         (["--secure-serving=maybe"], "--secure-serving: 'maybe' is neither true nor false"),
-        (["--metrics-endpoint-auth"], f"--metrics-endpoint-auth: {REFUSED['metrics-endpoint-auth']}"),
-        (["--endpoint-selector", "app=vllm"], f"--endpoint-selector: {REFUSED['endpoint-selector']}"),
-        (["--metrics-cert-dir=/tls"], f"--metrics-cert-dir: {REFUSED['metrics-cert-dir']}"),
+        (["--objects=pool", "--metrics-endpoint-auth"], "--metrics-endpoint-auth: it asks the API server"),
+        (["--endpoint-selector", "app=vllm"], "--endpoint-selector: needs the ports"),
+        (["--metrics-client-ca-file=ca"], "--metrics-client-ca-file: client certificates need TLS"),
         (["--config-file=a", "--config-text=b"], "either --config-file or --config-text"),
     ],
 )
@@ -149,7 +155,7 @@ def test_a_picker_that_cannot_start_ends_with_1_and_its_reason(
 def test_no_place_for_the_pool() -> None:
     result = typed("--grpc-port=0")
     assert result.exit_code == 1
-    assert result.output.startswith("epp serve: --objects: say where the pool is: --objects PATH")
+    assert result.output.startswith("epp serve: --pool-name: say where the pool is: in a cluster --pool-name NAME")
 
 
 def test_a_mistake_in_the_configuration(tmp_path: Path) -> None:
@@ -163,4 +169,4 @@ def test_a_mistake_in_the_configuration(tmp_path: Path) -> None:
 
 def test_every_flag_is_an_option_of_the_command() -> None:
     names = {option.opts[-1].removeprefix("--") for option in command.params if isinstance(option, click.Option)}
-    assert names == {flag.name for flag in FLAGS} | REFUSED.keys()
+    assert names == {flag.name for flag in FLAGS}

@@ -1,15 +1,35 @@
 import asyncio
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from epp.core.domain.errors import InvalidInput
-from epp.edge.admin.gates import ClosedGate, Gate, OpenGate, TokenFileGate, gate_for, is_loopback
+from epp.core.domain.ports import AccessDenied
+from epp.edge.admin.gates import ClosedGate, Denial, Gate, OpenGate, TokenFileGate, gate_for, is_loopback
+
+
+def denial(gate: Gate, authorization: str, path: str = "/metrics") -> Denial | None:
+    return asyncio.run(gate.refusal(authorization, path))
 
 
 def refusal(gate: Gate, authorization: str) -> str | None:
-    return asyncio.run(gate.refusal(authorization))
+    denied = denial(gate, authorization)
+    assert denied is None or denied.status == HTTPStatus.UNAUTHORIZED
+    return denied.message if denied else None
+
+
+class Reviewer:
+    """AccessReviewer with one answer for everybody."""
+
+    def __init__(self, answer: AccessDenied | None) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, str]] = []
+
+    async def denied(self, token: str, path: str) -> AccessDenied | None:
+        self.asked.append((token, path))
+        return self.answer
 
 
 @pytest.fixture
@@ -102,3 +122,41 @@ def test_an_empty_token_file_is_an_error_at_the_start(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInput, match="is empty; write the token into it"):
         TokenFileGate(tmp_path / "token")
+
+
+def test_a_reviewer_is_asked_with_token_and_path_on_every_address() -> None:
+    for host in ("127.0.0.1", "0.0.0.0"):
+        reviewer = Reviewer(None)
+        assert denial(gate_for(host, None, reviewer), "Bearer abc", "/debug/config") is None
+        assert reviewer.asked == [("abc", "/debug/config")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (AccessDenied("who?", is_unknown=True), HTTPStatus.UNAUTHORIZED),
+        (AccessDenied("not you"), HTTPStatus.FORBIDDEN),
+        (AccessDenied("nobody there", is_unavailable=True), HTTPStatus.SERVICE_UNAVAILABLE),
+    ],
+)
+def test_what_a_reviewer_says_becomes_a_status(answer: AccessDenied, status: HTTPStatus) -> None:
+    assert denial(gate_for("0.0.0.0", None, Reviewer(answer)), "Bearer abc") == Denial(answer.message, status)
+
+
+def test_a_reviewer_is_not_asked_without_a_token() -> None:
+    reviewer = Reviewer(None)
+    gate = gate_for("0.0.0.0", None, reviewer)
+    assert "send the token of a user or service account" in (refusal(gate, "") or "")
+    assert refusal(gate, "Bearer ") == "the token in the Authorization header is empty"
+    assert refusal(gate, "Basic abc") == "the Authorization header must be 'Bearer <token>', not 'Basic'"
+    assert reviewer.asked == []
+
+
+def test_a_token_file_goes_before_a_reviewer(token_file: Path) -> None:
+    reviewer = Reviewer(AccessDenied("not you"))
+    assert refusal(gate_for("0.0.0.0", token_file, reviewer), "Bearer s3cret") is None
+    assert reviewer.asked == []
+
+
+def test_an_operator_may_open_the_pages_to_everybody() -> None:
+    assert isinstance(gate_for("0.0.0.0", None, is_open=True), OpenGate)

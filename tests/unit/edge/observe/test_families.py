@@ -49,6 +49,7 @@ def test_own_names_are_shown_in_every_dialect(dialect: Dialect) -> None:
         "epp_in_flight_requests",
         "epp_load_gap_requests",
         "epp_object_problems",
+        "epp_objects_stale_seconds",
         "epp_prefix_index_blocks",
         "epp_requests_read_total",
         "epp_reservations_open",

@@ -1,0 +1,1 @@
+"""Certificates of the ports: a directory that is followed, or a self-signed pair."""

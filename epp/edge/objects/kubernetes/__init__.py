@@ -1,0 +1,1 @@
+"""Objects from a Kubernetes API server: transport and credentials of the official client, a reflector of our own."""
