@@ -10,6 +10,7 @@ SUBCOMMANDS: dict[str, str] = {
     "serve": "the endpoint picker: answers Envoy over ext_proc",
     "up": "the local stack: fake vLLM pods, the picker and a real Envoy, with sample traffic",
     "check": "what is wrong with configuration files, or what they resolve to",
+    "kube-api": "a Kubernetes API server in memory, for trying the picker without a cluster",
     "fake-vllm": "OpenAI-compatible fake model servers for tests and demonstrations",
 }
 

@@ -1,0 +1,69 @@
+"""Paths that are no resources: health, version, discovery."""
+
+from collections.abc import Mapping
+
+import msgspec
+from aiohttp import web
+
+from epp.lab.kube_api.discovery import group_list, legacy_versions, resource_list
+from epp.lab.kube_api.json_object import Json
+from epp.lab.kube_api.request_info import RequestInfo
+from epp.lab.kube_api.resources import Catalogue
+from epp.lab.kube_api.responses import answer
+from epp.lab.kube_api.status import PageNotFound
+
+VERSION = {
+    "major": "1",
+    "minor": "33",
+    "gitVersion": "v1.33.0",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "2025-04-23T00:00:00Z",
+    "goVersion": "",
+    "compiler": "",
+    "platform": "linux/amd64",
+}
+_HEALTH = ("/healthz", "/livez", "/readyz")
+
+
+class Paths:
+    """Answers every path that is not below a resource."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def answer(self, info: RequestInfo, headers: Mapping[str, str]) -> web.Response:  # noqa: ARG002
+        """The answer; raises PageNotFound."""
+        path = info.path.rstrip("/")
+        if path in _HEALTH:
+            return answer(b"ok", content_type="text/plain; charset=utf-8")
+        if path == "/version":
+            return _json(VERSION)
+        if path == "/api":
+            return _json(legacy_versions())
+        if path == "/apis":
+            return _json(group_list(self._catalogue))
+        parts = path.strip("/").split("/")
+        if parts[0] == "api" and len(parts) == 2:
+            return self._resources("", parts[1])
+        if parts[0] == "apis" and len(parts) == 3:
+            return self._resources(parts[1], parts[2])
+        if parts[0] == "apis" and len(parts) == 2:
+            return self._group(parts[1])
+        raise PageNotFound
+
+    def _resources(self, group: str, version: str) -> web.Response:
+        found = [each for each in self._catalogue if (each.group, each.version) == (group, version)]
+        if not found:
+            raise PageNotFound
+        return _json(resource_list(found))
+
+    def _group(self, name: str) -> web.Response:
+        for group in group_list(self._catalogue)["groups"]:
+            if group["name"] == name:
+                return _json({"kind": "APIGroup", "apiVersion": "v1", **group})
+        raise PageNotFound
+
+
+def _json(value: Json) -> web.Response:
+    return answer(msgspec.json.encode(value))

@@ -1,0 +1,39 @@
+"""What a kind demands of its objects: how they are read, completed and checked."""
+
+from typing import Protocol
+
+import msgspec
+
+from epp.lab.kube_api.json_object import Json
+from epp.lab.kube_api.resources import Resource
+from epp.lab.kube_api.status import Cause
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """An object as the server understood it."""
+
+    value: Json
+    unknown: tuple[str, ...] = ()
+    """fields that the kind does not have, as `unknown field "spec.foo"`"""
+
+
+class Rules(Protocol):
+    """What the schema of a resource says."""
+
+    def read(self, resource: Resource, value: Json) -> Reading:
+        """Without unknown fields and with defaults; raises ApiError 400 for what cannot be decoded."""
+
+    def problems(self, resource: Resource, value: Json, before: Json | None) -> list[Cause]:
+        """Everything that is wrong with it."""
+
+
+class NoRules:
+    """Stores everything as it comes."""
+
+    def read(self, resource: Resource, value: Json) -> Reading:  # noqa: ARG002
+        """As it is."""
+        return Reading(value)
+
+    def problems(self, resource: Resource, value: Json, before: Json | None) -> list[Cause]:  # noqa: ARG002
+        """None."""
+        return []
