@@ -4,7 +4,8 @@ import os
 import ssl
 from collections.abc import Callable
 
-from epp.app.options import FlagError, ServeOptions
+from epp.app.flag import FlagError
+from epp.app.options import ServeOptions
 from epp.core.domain.errors import InvalidInput
 from epp.core.domain.ports import CertificatePair, Clock
 from epp.edge.certificates.ciphers import openssl_names

@@ -9,7 +9,8 @@ import uuid
 from collections.abc import Callable
 from random import random
 
-from epp.app.options import FlagError, ServeOptions
+from epp.app.flag import FlagError
+from epp.app.options import ServeOptions
 from epp.core.domain.errors import InvalidInput
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.ports import AccessReviewer, Clock, ObjectSink

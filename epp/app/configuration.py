@@ -6,7 +6,8 @@ from random import randrange
 
 import msgspec
 
-from epp.app.options import FlagError, ServeOptions
+from epp.app.flag import FlagError
+from epp.app.options import ServeOptions
 from epp.core.config.load import built_in_policy, load_config
 from epp.core.config.parameters import (
     EngineConfig,
@@ -77,10 +78,10 @@ def page_options(options: ServeOptions, config: PickerConfig) -> PageOptions:
     source = config.metrics.source if config.metrics else None
     if source is None or source == MetricsDataSourceParameters():
         return PageOptions(
-            scheme="https" if options.page_scheme == "https" else "http",
-            path=options.page_path,
-            port=options.page_port,
-            verify_certificate=options.page_verify_tls,
+            scheme="https" if options.pages.scheme == "https" else "http",
+            path=options.pages.path,
+            port=options.pages.port,
+            verify_certificate=options.pages.verify_tls,
         )
     return PageOptions(
         scheme=source.scheme,
@@ -116,11 +117,11 @@ def dialects(options: ServeOptions, config: PickerConfig) -> Dialects:
     """Metric names per engine: built-in ones, those of the flags for vLLM, and engineConfigs; raises InvalidInput."""
     vllm = msgspec.structs.replace(
         VLLM,
-        waiting=_spec(options.waiting_metric, "--total-queued-requests-metric", VLLM.waiting),
-        running=_spec(options.running_metric, "--total-running-requests-metric", VLLM.running),
-        kv_usage=_usage(options.kv_usage_metric, "--kv-cache-usage-percentage-metric", VLLM.kv_usage),
-        cache_info=_spec(options.cache_info_metric, "--cache-info-metric", VLLM.cache_info),
-        lora_info=_spec(options.lora_metric, "--lora-info-metric", VLLM.lora_info),
+        waiting=_spec(options.pages.waiting_metric, "--total-queued-requests-metric", VLLM.waiting),
+        running=_spec(options.pages.running_metric, "--total-running-requests-metric", VLLM.running),
+        kv_usage=_usage(options.pages.kv_usage_metric, "--kv-cache-usage-percentage-metric", VLLM.kv_usage),
+        cache_info=_spec(options.pages.cache_info_metric, "--cache-info-metric", VLLM.cache_info),
+        lora_info=_spec(options.pages.lora_metric, "--lora-info-metric", VLLM.lora_info),
     )
     engines = {**ENGINES, "vllm": vllm}
     if config.metrics is None:

@@ -1,8 +1,10 @@
-"""What a flag is; the flags themselves are in `epp.app.flags`."""
+"""What a flag is, and the error of one that cannot be used; the flags themselves are in `epp.app.flags`."""
 
 from enum import Enum
 
 import msgspec
+
+from epp.core.domain.errors import PickerError
 
 
 class FlagType(Enum):
@@ -49,3 +51,12 @@ class Flag(msgspec.Struct, frozen=True):
     short: str = ""
     without_cluster: str = ""
     """why it is refused where there is no API server, and what to do instead; empty for flags that need none"""
+
+
+class FlagError(PickerError):
+    """A flag that cannot be used: which one, why, and what to do."""
+
+    def __init__(self, flag: str, problem: str) -> None:
+        self.flag = flag
+        self.problem = problem
+        super().__init__(f"--{flag}: {problem}")

@@ -5,7 +5,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from epp.app.options import FlagError, ServeOptions, check_without_cluster
+from epp.app.flag import FlagError
+from epp.app.options import ServeOptions, check_without_cluster
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.errors import InvalidInput
 from epp.core.domain.ports import ObjectSink

@@ -1,17 +1,14 @@
 """Values of the flags, checked: what the composition root is built from."""
 
-import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from epp.app.flag import Flag, FlagType
+from epp.app.flag import FlagError
+from epp.app.flag_values import Value, means_false, parse_value
 from epp.app.flags import FLAGS
-from epp.core.config.durations import parse_duration
-from epp.core.config.quantities import parse_quantity
-from epp.core.domain.errors import PickerError
 from epp.core.protocol.events import BodyMode
 from epp.core.routing.priority import BodyPriority
 from epp.core.scheduling.selector_text import parse_selector
@@ -23,21 +20,6 @@ BODY_MODES = {
     "streamed": BodyMode.STREAMED,
     "none": BodyMode.NONE,
 }
-HIGHEST_PORT = 65535
-TRUE_WORDS = ("true", "1", "t", "yes", "on")
-FALSE_WORDS = ("false", "0", "f", "no", "off")
-
-Value = str | int | float | bool | tuple[int, ...]
-MOST_TARGET_PORTS = 8
-
-
-class FlagError(PickerError):
-    """A flag that cannot be used: which one, why, and what to do."""
-
-    def __init__(self, flag: str, problem: str) -> None:
-        self.flag = flag
-        self.problem = problem
-        super().__init__(f"--{flag}: {problem}")
 
 
 class ClusterOptions(msgspec.Struct, frozen=True):
@@ -52,6 +34,20 @@ class ClusterOptions(msgspec.Struct, frozen=True):
     """of the picker itself, where it runs in a pod"""
     given: tuple[str, ...]
     """names of the flags that were given"""
+
+
+class ModelServerPages(msgspec.Struct, frozen=True):
+    """Where the pods' metrics pages are, and what their metrics are called."""
+
+    port: int
+    path: str
+    scheme: str
+    verify_tls: bool
+    waiting_metric: str
+    running_metric: str
+    kv_usage_metric: str
+    lora_metric: str
+    cache_info_metric: str
 
 
 class ServeOptions(msgspec.Struct, frozen=True):
@@ -91,15 +87,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     scrape_interval_s: float
     metrics_stale_after_s: float
     scrape_cpu_budget: float
-    page_port: int
-    page_path: str
-    page_scheme: str
-    page_verify_tls: bool
-    waiting_metric: str
-    running_metric: str
-    kv_usage_metric: str
-    lora_metric: str
-    cache_info_metric: str
+    pages: ModelServerPages
     metrics_port: int
     metrics_bind_address: str
     """empty: as it fits the source of the objects"""
@@ -126,7 +114,7 @@ def parse_flags(given: Mapping[str, str], environment: Mapping[str, str]) -> Ser
         values[flag.name] = parse_value(flag, flag.default if text is None else text)
         if text is not None and flag.no_effect:
             notices.append(f"--{flag.name} has no effect: {flag.no_effect}")
-        if flag.without_cluster and text is not None and not _means_false(text):
+        if flag.without_cluster and text is not None and not means_false(text):
             for_a_cluster.append(flag.name)
     if "policy" in given and (values["config-file"] or values["config-text"]):
         raise FlagError("policy", "names a built-in policy; leave it out, or leave out --config-file and --config-text")
@@ -147,55 +135,6 @@ def check_without_cluster(options: ServeOptions) -> None:
         raise FlagError(
             "metrics-bind-address", f"{address} is reachable by others: give --metrics-token-file, or use 127.0.0.1"
         )
-
-
-def parse_value(flag: Flag, text: str) -> Value:
-    """The value of one flag; raises FlagError."""
-    match flag.type:
-        case FlagType.ADDRESS:
-            return _address(flag.name, text) if text or flag.default else ""
-        case FlagType.PORTS:
-            return _ports(flag.name, text)
-        case FlagType.INT:
-            return _integer(flag.name, text)
-        case FlagType.BOOL:
-            return _boolean(flag.name, text)
-        case FlagType.CHOICE if text not in flag.choices:
-            raise FlagError(flag.name, f"{text!r} is none of {', '.join(flag.choices)}")
-        case FlagType.DURATION:
-            return _parsed(flag.name, parse_duration, text)
-        case FlagType.QUANTITY:
-            return _parsed(flag.name, parse_quantity, text.removesuffix("B")) if text else 0
-        case _:
-            return text
-
-
-def _parsed(name: str, parse: Callable[[str], Value], text: str) -> Value:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise FlagError(name, str(error)) from error
-
-
-def _integer(name: str, text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError as error:
-        raise FlagError(name, f"{text!r} is not a whole number") from error
-    if name.endswith("-port") and not 0 <= value <= HIGHEST_PORT:
-        raise FlagError(name, f"{value} is not a port (0 to {HIGHEST_PORT})")
-    return value
-
-
-def _boolean(name: str, text: str) -> bool:
-    word = text.lower()
-    if word not in TRUE_WORDS + FALSE_WORDS:
-        raise FlagError(name, f"{text!r} is neither true nor false")
-    return word in TRUE_WORDS
-
-
-def _means_false(text: str) -> bool:
-    return not text or text.lower() in FALSE_WORDS
 
 
 def _check_together(values: Mapping[str, Any]) -> None:
@@ -240,25 +179,6 @@ def _check_selector(values: Mapping[str, Any]) -> None:
         raise FlagError("endpoint-selector", str(error)) from error
 
 
-def _ports(name: str, text: str) -> tuple[int, ...]:
-    """Each port once, in the order of their first mention."""
-    ports = dict.fromkeys(_integer(name, part.strip()) for part in text.split(",") if part.strip())
-    for port in ports:
-        if not 1 <= port <= HIGHEST_PORT:
-            raise FlagError(name, f"{port} is not a port (1 to {HIGHEST_PORT})")
-    if len(ports) > MOST_TARGET_PORTS:
-        raise FlagError(name, f"{len(ports)} ports, at most {MOST_TARGET_PORTS} are allowed")
-    return tuple(ports)
-
-
-def _address(name: str, text: str) -> str:
-    """An IP address in its usual spelling; IPv6 may be written in brackets."""
-    try:
-        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
-    except ValueError as error:
-        raise FlagError(name, f"{text!r} is not an IP address") from error
-
-
 def _cluster_options(
     values: Mapping[str, Any], environment: Mapping[str, str], given: tuple[str, ...]
 ) -> ClusterOptions:
@@ -270,6 +190,20 @@ def _cluster_options(
         leader_election=values["ha-enable-leader-election"],
         pod_name=environment.get("POD_NAME", ""),
         given=given,
+    )
+
+
+def _pages(values: Mapping[str, Any]) -> ModelServerPages:
+    return ModelServerPages(
+        port=values["model-server-metrics-port"],
+        path=values["model-server-metrics-path"],
+        scheme=values["model-server-metrics-scheme"],
+        verify_tls=not values["model-server-metrics-https-insecure-skip-verify"],
+        waiting_metric=values["total-queued-requests-metric"],
+        running_metric=values["total-running-requests-metric"],
+        kv_usage_metric=values["kv-cache-usage-percentage-metric"],
+        lora_metric=values["lora-info-metric"],
+        cache_info_metric=values["cache-info-metric"],
     )
 
 
@@ -315,15 +249,7 @@ def _options(
         scrape_interval_s=float(values["refresh-metrics-interval"]),
         metrics_stale_after_s=float(values["metrics-staleness-threshold"]),
         scrape_cpu_budget=float(values["scrape-cpu-budget"]),
-        page_port=int(values["model-server-metrics-port"]),
-        page_path=text("model-server-metrics-path"),
-        page_scheme=text("model-server-metrics-scheme"),
-        page_verify_tls=not values["model-server-metrics-https-insecure-skip-verify"],
-        waiting_metric=text("total-queued-requests-metric"),
-        running_metric=text("total-running-requests-metric"),
-        kv_usage_metric=text("kv-cache-usage-percentage-metric"),
-        lora_metric=text("lora-info-metric"),
-        cache_info_metric=text("cache-info-metric"),
+        pages=_pages(values),
         metrics_port=int(values["metrics-port"]),
         metrics_bind_address=text("metrics-bind-address"),
         metrics_token_file=path("metrics-token-file"),

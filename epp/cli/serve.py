@@ -76,7 +76,8 @@ def as_written(given: Mapping[str, str | Sequence[str] | None]) -> dict[str, str
 
 
 def _run(**given: str | Sequence[str] | None) -> None:
-    from epp.app.options import FlagError, parse_flags
+    from epp.app.flag import FlagError
+    from epp.app.options import parse_flags
     from epp.app.serve import serve
 
     try:

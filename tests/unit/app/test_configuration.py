@@ -8,7 +8,8 @@ import pytest
 import trustme
 
 from epp.app.configuration import dialects, page_options, page_tls, picker_config, session_key
-from epp.app.options import FlagError, ServeOptions, parse_flags
+from epp.app.flag import FlagError
+from epp.app.options import ServeOptions, parse_flags
 from epp.core.config.mistakes import ConfigurationError
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.endpoint import Endpoint

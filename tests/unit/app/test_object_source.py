@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from epp.app.flag import FlagError
 from epp.app.object_source import ObjectsFrom, objects_from, open_files, waiting_for
-from epp.app.options import FlagError, ServeOptions, parse_flags
+from epp.app.options import ServeOptions, parse_flags
 from epp.core.config.load import default_config, load_config
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.errors import InvalidInput

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from epp.app.flag import Flag, FlagType, Group
+from epp.app.flag import Flag, FlagError, FlagType, Group
+from epp.app.flag_values import parse_value
 from epp.app.flags import FLAGS
-from epp.app.options import FlagError, ServeOptions, parse_flags, parse_value
+from epp.app.options import ServeOptions, parse_flags
 from epp.core.protocol.events import BodyMode
 from epp.core.routing.priority import BodyPriority
 from epp.edge.admin.gates import is_loopback

@@ -3,7 +3,8 @@
 import pytest
 
 from epp.app.configuration import picker_config
-from epp.app.options import FlagError, parse_flags
+from epp.app.flag import FlagError
+from epp.app.options import parse_flags
 from epp.app.picker import PickerProcess
 from epp.app.routing import routing_policy
 from epp.core.config.parameters import UtilizationDetectorParameters
