@@ -1,10 +1,11 @@
-"""The picker's pod: flags that `epp serve` takes, ports that belong together, rights of the process, how it is replaced."""
+"""The picker's pod: flags that `epp serve` takes, ports that belong together, how it runs, how it is replaced."""
 
 import re
 from collections.abc import Mapping
 
 import pytest
 
+from epp import __version__
 from epp.app.describe_flags import page
 from epp.app.options import parse_flags
 from epp.edge.extproc.health import LIVENESS, READINESS_NAMES
@@ -131,9 +132,7 @@ def test_of_several_replicas_one_leads_and_all_may_be_replaced_at_once() -> None
 
 
 def test_several_replicas_that_all_answer_have_a_budget() -> None:
-    rendering = with_values(
-        "inferenceExtension.replicas=3", "inferenceExtension.flags.ha-enable-leader-election=false"
-    )
+    rendering = with_values("inferenceExtension.replicas=3", "inferenceExtension.flags.ha-enable-leader-election=false")
     assert rendering.one("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
     assert rendering.one("Deployment")["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     assert not [each for each in rendering.of_kind("Role") if each["metadata"]["name"].endswith("leader-election")]
@@ -149,11 +148,11 @@ def test_variables_of_the_user_come_once() -> None:
 @pytest.mark.parametrize(
     ("settings", "image"),
     [
-        ((), "endpoint-picker:0.1.0"),
+        ((), f"endpoint-picker:{__version__}"),
         (("tag=v2",), "endpoint-picker:v2"),
         (("registry=registry.example", "repository=team/picker", "tag=v2"), "registry.example/team/picker:v2"),
         (("hub=registry.example/team", "name=epp", "tag=v2"), "registry.example/team/epp:v2"),
-        (("hub=registry.example/team/",), "registry.example/team/endpoint-picker:0.1.0"),
+        (("hub=registry.example/team/",), f"registry.example/team/endpoint-picker:{__version__}"),
     ],
 )
 def test_the_image(settings: tuple[str, ...], image: str) -> None:

@@ -1,6 +1,7 @@
 """Whether a rendered object is one that an API server would take, without a server: refused fields, types, limits.
 
-Built-in kinds go by the schemas of kubernetes-validate, kinds of manifests/crds by those, others by tests/chart/schemas.
+Built-in kinds go by the schemas of kubernetes-validate, those of manifests/crds by these, others by
+tests/chart/schemas.
 CEL rules of CRDs are not looked at here.
 """
 
@@ -8,8 +9,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import jsonschema
-import kubernetes_validate
+import jsonschema  # type: ignore[import-untyped]  # ships no types
+import kubernetes_validate  # type: ignore[import-untyped]  # ships no types
 import yaml
 
 from tests.support.helm_chart import ROOT, Object
@@ -35,8 +36,9 @@ def check_object(described: Object) -> None:
         except kubernetes_validate.ValidationError as error:
             raise InvalidObject(f"{kind}: {error.message} at {error.path}") from error
         return
-    schema = crd_schemas().get((group, version, kind)) or _written_schema(kind)
-    errors = [f"{error.json_path}: {error.message}" for error in _validator(schema).iter_errors(described)]
+    schema = crd_schemas().get((group, version, kind)) or written_schema(kind.lower())
+    found = jsonschema.Draft202012Validator(schema).iter_errors(described)
+    errors = [f"{error.json_path}: {error.message}" for error in found]
     if errors:
         raise InvalidObject(f"{kind}: {'; '.join(errors)}")
 
@@ -69,17 +71,10 @@ def _closed(schema: Any) -> Any:
 
 
 @cache
-def _written_schema_of(name: str) -> Schema:
+def written_schema(name: str) -> Schema:
+    """Of a kind in lower case; raises LookupError."""
     path = SCHEMAS / f"{name}.yaml"
     if not path.exists():
         raise LookupError(f"no schema for {name}: add {path.relative_to(ROOT)}")
     schema: Schema = yaml.safe_load(path.read_text())
     return schema
-
-
-def _written_schema(kind: str) -> Schema:
-    return _written_schema_of(kind.lower())
-
-
-def _validator(schema: Schema) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(schema)

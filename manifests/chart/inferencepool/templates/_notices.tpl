@@ -3,6 +3,10 @@
 {{- $epp := .Values.inferenceExtension -}}
 {{- $pool := .Values.inferencePool -}}
 {{- $isOwnFile := hasKey ($epp.pluginsCustomConfig | default dict) $epp.pluginsConfigFile -}}
+{{- if contains "gateway-api-inference-extension/" (include "epp.image" .) }}
+- inferenceExtension.image names the reference's picker, whose command line is another one, so that the pod will not
+  start: name an image of this picker.
+{{- end }}
 {{- if $epp.tracing.enabled }}
 - inferenceExtension.tracing: this version of the picker exports no traces; the settings reach it and wait there.
 {{- end }}
