@@ -1,26 +1,25 @@
 """The picker's pod: flags that `epp serve` takes, ports that belong together, how it runs, how it is replaced."""
 
-import re
-from collections.abc import Mapping
-
 import pytest
+from click import NoSuchOption
 
 from epp import __version__
-from epp.app.describe_flags import page
 from epp.app.options import parse_flags
+from epp.cli.serve import command
 from epp.edge.extproc.health import LIVENESS, READINESS_NAMES
 from tests.support.chart_golden import CASES
 from tests.support.helm_chart import Rendering, of_version, with_values
 
-KNOWN = set(re.findall(r"`--([a-z0-9-]+)`", page()))
 OF_A_CLUSTER = ("ha-enable-leader-election",)
 """needs an API server, which parse_flags cannot know of"""
-ENVIRONMENT: Mapping[str, str] = {}
 
 
 def check_flags(rendering: Rendering) -> None:
-    assert rendering.flags.keys() <= KNOWN
-    parse_flags({name: text for name, text in rendering.flags.items() if name not in OF_A_CLUSTER}, ENVIRONMENT)
+    """As the command line reads them, and then their values."""
+    read = command.make_context("serve", rendering.picker["args"][1:]).params
+    given = {name.replace("_", "-"): text for name, text in read.items() if text is not None}
+    assert given == rendering.flags
+    parse_flags({name: text for name, text in given.items() if name not in OF_A_CLUSTER}, {})
 
 
 @pytest.mark.parametrize(("version", "provider"), CASES)
@@ -33,6 +32,11 @@ def test_and_those_for_other_model_servers(kind: str) -> None:
     rendering = with_values(f"inferencePool.modelServerType={kind}")
     check_flags(rendering)
     assert ("model-server-metrics-path" in rendering.flags) is (kind == "trtllm-serve")
+
+
+def test_a_flag_that_the_picker_does_not_know_would_be_noticed() -> None:
+    with pytest.raises(NoSuchOption, match="--nonsense"):
+        check_flags(with_values("inferenceExtension.flags.nonsense=1"))
 
 
 def test_flags_without_any_of_the_users() -> None:
