@@ -63,7 +63,7 @@ def pods(namespace: str, label_selector: str) -> Resource:
 
 
 def attached(namespace: str) -> tuple[Resource, ...]:
-    """What names its pool itself, in each group that has it; of two with one name that of the first group counts."""
+    """What names its pool itself, in each group that has it."""
     kinds = (("inferenceobjectives", "InferenceObjective"), ("inferencemodelrewrites", "InferenceModelRewrite"))
     return tuple(
         Resource(group, "v1alpha2", plural, kind, namespace)

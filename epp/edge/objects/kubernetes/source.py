@@ -15,7 +15,7 @@ from epp.edge.objects.findings import Findings, Notice
 from epp.edge.objects.kubernetes.api_server import ApiServer
 from epp.edge.objects.kubernetes.events import EventRecorder
 from epp.edge.objects.kubernetes.reflector import Condition, Named, Reflector, Sync
-from epp.edge.objects.kubernetes.resources import Resource, attached, pods, pools
+from epp.edge.objects.kubernetes.resources import LLM_D_GROUP, Resource, attached, pods, pools
 from epp.edge.objects.manifest import Origin, RawManifest
 from epp.edge.objects.object_store import ObjectStore, WantedPool
 
@@ -122,7 +122,7 @@ class KubernetesObjects:
             return
         if decoded.notices or self._findings.holds(source):
             self._findings.replace(source, (), decoded.notices)
-        if self._store.put(source, decoded.objects):
+        if self._store.put(_key(resource, found.meta.name), decoded.objects):
             self._changed.set()
 
     def removed(self, resource: Resource, name: str) -> None:
@@ -130,7 +130,7 @@ class KubernetesObjects:
         source = resource.name_of(name)
         self._names.get(resource.title, set()).discard(name)
         self._findings.forget(source)
-        self._store.drop(source)
+        self._store.drop(_key(resource, name))
         self._changed.set()
 
     def condition_changed(self, resource: Resource, condition: Condition) -> None:
@@ -203,6 +203,11 @@ class KubernetesObjects:
         if pool is not None and self._pods is not None:
             needed.append(self._pods)
         return all(self._conditions.get(resource, _UNREAD).sync is not Sync.WAITING for resource in needed)
+
+
+def _key(resource: Resource, name: str) -> str:
+    """Of two objects with one name the store takes the one whose key comes first: that of the newer group."""
+    return f"{0 if resource.group == LLM_D_GROUP else 1} {resource.name_of(name)}"
 
 
 _UNREAD = Condition(Sync.WAITING)
