@@ -27,7 +27,8 @@ true; otherwise write `--secure-serving=false`.
   ends with 0.
 - The scheduling policy is that of `--config-file` (EndpointPickerConfig), else one of the built-in ones, `--policy`.
 - `NAMESPACE` in the environment is the default of `--pool-namespace`.
-- `epp up --help` and `epp fake-vllm --help` list the settings of the local stack.
+- `epp up --help` and `epp fake-vllm --help` list the settings of the local stack, [lora-sync.md](lora-sync.md) those
+  of the adapter syncer.
 """
 NO_EFFECT = "Accepted, so that manifests of the reference start unchanged; the log says so when one is given."
 WITHOUT_CLUSTER = "These need a cluster's API server, which `epp serve --objects` does without."

@@ -149,7 +149,8 @@ class _SyncProcess:
 
     def _relocated(self, config: LoraConfig) -> LoraConfig:
         """The configuration for the server that the command line names, if it does."""
-        target = Target(self._options.host or config.target.host, self._options.port or config.target.port)
+        host = self._options.host.strip("[]") or config.target.host
+        target = Target(host, self._options.port or config.target.port)
         return msgspec.structs.replace(config, target=target)
 
     def _took_step(self, taken: StepTaken) -> None:

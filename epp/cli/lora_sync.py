@@ -99,6 +99,7 @@ def _ip_address(_: click.Context, __: click.Parameter, text: str) -> str:
 )
 @click.option(
     "--ready-file",
+    default=None,
     type=click.Path(dir_okay=False, path_type=Path),
     help="JSON written once the pages are served: {metrics_port}.",
 )

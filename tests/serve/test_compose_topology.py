@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import aiohttp
 
+from epp.app.lora_sync import SyncPorts
 from epp.lab.child_process import ChildProcess
 from epp.lab.envoy_config import EnvoyOptions, SocketAddress, envoy_config
 from epp.lab.envoy_process import EnvoyProcess
@@ -21,7 +22,6 @@ from epp.lab.stack import ReadyPicker, ReadyPods
 from epp.lab.traffic import Answer, sample_requests, send_all
 from epp.lab.verdict import ext_proc_counters
 from tests.support.compose_file import ROOT, Compose
-from tests.support.lora_pod import SyncPorts
 
 NETWORK, HERE = "172.28.80.", "127.28.80."
 PORT = 8000

@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from epp.app.lora_sync import SyncPorts
 from epp.lab.child_process import ChildProcess
 from epp.lab.fake_vllm.pod import FakePod
 from epp.lab.fake_vllm.settings import PodSettings
@@ -27,12 +28,6 @@ HOST = "127.0.0.1"
 BASE = "meta/base"
 QUICK = ("--health-check-interval=0.05", "--reconcile-trigger=0.2")
 """for tests that wait for the periodic reconcile"""
-
-
-class SyncPorts(msgspec.Struct, frozen=True):
-    """What the syncer's ready file says."""
-
-    metrics_port: int
 
 
 def adapters(*names: str, not_exist: tuple[str, ...] = (), **sources: str) -> str:
