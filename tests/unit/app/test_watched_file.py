@@ -1,20 +1,26 @@
 """A file that is followed from before it is there."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from epp.app.watched_file import WatchedFile
 from epp.core.domain.errors import InvalidInput
 from tests.support.recorded_log import RecordedLog
+from tests.support.virtual_clock import VirtualClock
 
 
 class Watched:
     """A file of one number and what was taken over from it."""
 
-    def __init__(self, path: Path, in_force: int | None = None) -> None:
+    def __init__(self, path: Path, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self.path = path
         self.taken: list[int] = []
         self.log = RecordedLog()
-        self.watch = WatchedFile(path, in_force, load=self.load, take_over=self.take, logger=self.log)
+        self.watch: WatchedFile[int] = WatchedFile(
+            path, None, load=self.load, take_over=self.take, logger=self.log, sleep=sleep
+        )
 
     def load(self, text: bytes) -> int:
         if not text.strip().isdigit():
@@ -83,16 +89,23 @@ def test_the_former_stays_in_force(tmp_path: Path) -> None:
     assert (watched.watch.problem, watched.taken) == ("", [1]), "as it was before"
 
 
-def test_a_config_map_is_replaced_by_a_symlink(tmp_path: Path) -> None:
+async def test_a_config_map_that_is_swapped_counts_within_half_a_second(tmp_path: Path) -> None:
     """As kubelet does: `..data` is a link to a directory, and is replaced by a rename."""
     for number in ("1", "2"):
         (tmp_path / f"..{number}").mkdir()
         (tmp_path / f"..{number}" / "number").write_text(number)
     (tmp_path / "..data").symlink_to("..1")
     (tmp_path / "number").symlink_to("..data/number")
-    watched = Watched(tmp_path / "number")
-    watched.look()
+    clock = VirtualClock()
+    watched = Watched(tmp_path / "number", sleep=clock.sleep)
+    running = asyncio.ensure_future(watched.watch.run())
+    await clock.advance(0.1)
+    assert watched.taken == [1]
+
     (tmp_path / "..data_tmp").symlink_to("..2")
     (tmp_path / "..data_tmp").rename(tmp_path / "..data")
-    watched.look()
+    await clock.advance(0.5)
     assert watched.taken == [1, 2]
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
