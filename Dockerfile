@@ -1,5 +1,5 @@
-# One image for every subcommand: `serve`, `fake-vllm`, `up`. Built from the checkout, without a network beyond the
-# package index: `docker build -t endpoint-picker .`
+# One image for every subcommand: `serve`, `lora-sync`, `check`, `fake-vllm`, `kube-api`, `up`. Built from the checkout,
+# without a network beyond the package index: `docker build -t endpoint-picker .`
 #
 # Everything is installed from wheels whose hashes are in the lock files. The build stage has all tools of `make check`,
 # the image only what requirements-runtime.lock names.
@@ -28,7 +28,7 @@ RUN install --directory --owner 65532 --group 65532 /etc/endpoints
 # Nothing is written but to volumes and /tmp (`epp up`), so the root file system may be read-only.
 ENV PATH=/opt/epp/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532
-# ext_proc, gRPC health, metrics and debug pages
-EXPOSE 9002 9003 9090
+# `serve`: ext_proc, gRPC health, metrics and debug pages; `lora-sync`: metrics and health
+EXPOSE 9002 9003 9090 8080
 ENTRYPOINT ["epp"]
 CMD ["--help"]

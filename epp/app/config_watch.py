@@ -1,4 +1,4 @@
-"""Follows --config-file: a new text that is good takes over, one that is not is reported and changes nothing."""
+"""Follows --config-file: what may change while the picker serves is taken over, the rest waits for the next start."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,17 +6,14 @@ from pathlib import Path
 
 import msgspec
 
+from epp.app.watched_file import WatchedFile
 from epp.core.config.settings import PickerConfig
-from epp.core.domain.errors import InvalidInput, PickerError
-from epp.edge.objects.file_watch import FileWatch
+from epp.core.domain.errors import InvalidInput
 from epp.edge.observe.logs import Logger
-
-POLL_PERIOD_S = 0.25
-MOST_BYTES = 1 << 20
 
 
 class ConfigWatch:
-    """A change counts when two looks in a row agree on it (see FileWatch)."""
+    """A WatchedFile with an EndpointPickerConfig in it."""
 
     def __init__(
         self,
@@ -29,48 +26,32 @@ class ConfigWatch:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`load` and `take_over` raise PickerError for what cannot be used; then `in_force` stays."""
-        self._path = path
-        self._load = load
-        self._take_over = take_over
+        self._pass_on = take_over
         self._logger = logger
-        self._sleep = sleep
-        self._watch = FileWatch(path, most_bytes=MOST_BYTES)
+        self._file = WatchedFile(path, in_force, load=load, take_over=self._take_over, logger=logger, sleep=sleep)
         self.in_force = in_force
-        self.problem = ""
-        """why the file as it is now is not in force; empty when it is"""
+
+    @property
+    def problem(self) -> str:
+        """Why the file as it is now is not in force; empty when it is."""
+        return self._file.problem
 
     async def run(self) -> None:
         """Looks until it is cancelled."""
-        while True:
-            self.look()
-            await self._sleep(POLL_PERIOD_S)
+        await self._file.run()
 
     def look(self) -> None:
         """Takes the file over if it has changed."""
-        changes = self._watch.look()
-        for content in changes.changed.values():
-            self._try(content)
-        if changes.problems or changes.gone:
-            self._reject("; ".join(map(str, changes.problems)) or f"{self._path} is gone")
+        self._file.look()
 
-    def _try(self, content: bytes) -> None:
-        try:
-            config = self._load(content)
-            if config == self.in_force:
-                self.problem = ""
-                return
-            config = self._without_fixed(config)
-            self._take_over(config)
-        except PickerError as error:
-            self._reject(str(error))
-            return
-        except Exception as error:  # noqa: BLE001  a fault of ours must not end a picker that works
-            self._reject(f"{type(error).__name__}: {error}")
-            return
-        self.in_force, self.problem = config, ""
+    def _take_over(self, config: PickerConfig) -> PickerConfig:
+        config = self._without_fixed(config)
+        self._pass_on(config)
+        self.in_force = config
         self._logger.info("configuration taken over", source=config.source)
         for notice in config.notices:
             self._logger.warning("accepted, but", notice=str(notice))
+        return config
 
     def _without_fixed(self, config: PickerConfig) -> PickerConfig:
         """What was decided at the start stays until the next one; raises InvalidInput where the rest depends on it."""
@@ -84,8 +65,3 @@ class ConfigWatch:
         if missing:
             raise InvalidInput(config.source, f"{', '.join(missing)} would be extracted from the next start on only")
         return config
-
-    def _reject(self, problem: str) -> None:
-        if problem != self.problem:
-            self.problem = problem
-            self._logger.error("configuration not taken over; the former one stays in force", problem=problem)

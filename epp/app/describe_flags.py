@@ -30,7 +30,8 @@ true; otherwise write `--secure-serving=false`.
 - `NAMESPACE` in the environment is the default of `--pool-namespace`, `POD_NAME` the name of this replica.
 - The pool comes from a cluster (`--pool-name`, or `--endpoint-selector`), from a directory of YAML (`--objects`), or
   from a configuration with a file-discovery plugin.
-- `epp up --help` and `epp fake-vllm --help` list the settings of the local stack.
+- `epp up --help` and `epp fake-vllm --help` list the settings of the local stack, [lora-sync.md](lora-sync.md) those
+  of the adapter syncer.
 """
 NO_EFFECT = "Accepted, so that manifests of the reference start unchanged; the log says so when one is given."
 WITHOUT_CLUSTER = """\

@@ -1,17 +1,15 @@
 """`epp serve`: starts a picker process, serves until SIGTERM or SIGINT, drains, ends."""
 
 import asyncio
-import signal
-from pathlib import Path
 
 import msgspec
 
 from epp import __version__
 from epp.app.configuration import picker_config
 from epp.app.options import ServeOptions
-from epp.app.picker import BoundPorts, PickerProcess
-from epp.app.whole_file import replace_file
-from epp.core.domain.errors import InvalidInput
+from epp.app.picker import PickerProcess
+from epp.app.ready_file import write_ready
+from epp.app.signals import catch_signals
 from epp.edge.observe.logs import LogFormat, configure_logs, get_logger
 
 
@@ -24,11 +22,11 @@ async def serve(options: ServeOptions) -> None:
     for notice in (*options.notices, *map(str, config.notices)):
         logger.warning("accepted, but", notice=notice)
     picker = PickerProcess(options, config)
-    signals = _catch_signals()
+    signals = catch_signals()
     try:
         await picker.start()
         if options.ready_file is not None:
-            _write_ready(options.ready_file, picker.ports)
+            write_ready(options.ready_file, picker.ports)
         logger.info("serving", version=__version__, **msgspec.structs.asdict(picker.ports))
         background = asyncio.ensure_future(picker.run())
         first = asyncio.ensure_future(signals.get())
@@ -47,19 +45,3 @@ async def serve(options: ServeOptions) -> None:
     finally:
         await picker.stop()
     logger.info("stopped")
-
-
-def _catch_signals() -> asyncio.Queue[int]:
-    signals: asyncio.Queue[int] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signals.put_nowait, number)
-    return signals
-
-
-def _write_ready(path: Path, ports: BoundPorts) -> None:
-    """In one step, so that a reader finds all of it or nothing."""
-    try:
-        replace_file(path, msgspec.json.encode(ports))
-    except OSError as error:
-        raise InvalidInput(str(path), f"the ready file cannot be written: {error.strerror}") from error

@@ -9,6 +9,7 @@ from epp import __version__
 SUBCOMMANDS: dict[str, str] = {
     "serve": "the endpoint picker: answers Envoy over ext_proc",
     "up": "the local stack: fake vLLM pods, the picker and a real Envoy, with sample traffic",
+    "lora-sync": "beside a vLLM server: makes it serve the LoRA adapters that a file asks for",
     "check": "what is wrong with configuration files, or what they resolve to",
     "kube-api": "a Kubernetes API server in memory, for trying the picker without a cluster",
     "fake-vllm": "OpenAI-compatible fake model servers for tests and demonstrations",

@@ -5,21 +5,18 @@ from click import NoSuchOption
 
 from epp import __version__
 from epp.app.options import parse_flags
-from epp.cli.serve import command
+from epp.cli.serve import as_written, command
 from epp.edge.extproc.health import LIVENESS, READINESS_NAMES
 from tests.support.chart_golden import CASES
 from tests.support.helm_chart import Rendering, of_version, with_values
-
-OF_A_CLUSTER = ("ha-enable-leader-election",)
-"""needs an API server, which parse_flags cannot know of"""
 
 
 def check_flags(rendering: Rendering) -> None:
     """As the command line reads them, and then their values."""
     read = command.make_context("serve", rendering.picker["args"][1:]).params
-    given = {name.replace("_", "-"): text for name, text in read.items() if text is not None}
+    given = as_written(read)
     assert given == rendering.flags
-    parse_flags({name: text for name, text in given.items() if name not in OF_A_CLUSTER}, {})
+    parse_flags(given, {})
 
 
 @pytest.mark.parametrize(("version", "provider"), CASES)

@@ -15,6 +15,7 @@ from tests.support.kube_api import api  # noqa: F401  a fixture
 from tests.support.kube_objects import (
     ALPHA_GROUP,
     NAMESPACE,
+    Json,
     Sink,
     crd,
     followed,
@@ -186,11 +187,10 @@ async def test_an_object_with_a_mistake_is_left_out_and_its_author_told(cluster:
         assert [found.name for found in state.objectives] == ["food-review"], "the others are not touched"
         mistake = f"inferenceobjectives.{ALPHA_GROUP} default/broken: spec.priority: expected int, got str"
         assert seen.problems == [mistake]
-        events = []
-        await eventually(lambda: events.extend(cluster.objects.list("events.k8s.io/v1", "Event", NAMESPACE)) or events)
-        assert events[0]["note"] == mistake
-        assert events[0]["regarding"]["name"] == "broken"
-        change = {"spec": {"priority": 7}}
+        await eventually(lambda: cluster.objects.list("events.k8s.io/v1", "Event", NAMESPACE))
+        (told,) = cluster.objects.list("events.k8s.io/v1", "Event", NAMESPACE)
+        assert (told["note"], told["regarding"]["name"]) == (mistake, "broken")
+        change: Json = {"spec": {"priority": 7}}
         cluster.objects.patch(f"{ALPHA_GROUP}/v1alpha2", "InferenceObjective", NAMESPACE, "broken", change)
         await seen.until(lambda state: len(state.objectives) == 2)
         assert seen.problems == []

@@ -8,7 +8,7 @@ async with followed(api) as cluster:
 import asyncio
 import datetime as dt
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import random
@@ -176,7 +176,7 @@ async def followed(
             raise error
 
 
-def _errors(done: set["asyncio.Future[None]"]) -> Iterator[BaseException]:
+def _errors(done: Iterable["asyncio.Future[None]"]) -> Iterator[BaseException]:
     for task in done:
         if not task.cancelled() and (error := task.exception()) is not None:
             yield error

@@ -6,14 +6,16 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import yaml
 
 from epp.app.flags import FLAGS
 from epp.app.options import ServeOptions, parse_flags
-from epp.cli.main import SUBCOMMANDS, main
+from epp.cli.main import SUBCOMMANDS
 from epp.core.config.durations import parse_duration
+from epp.edge.lora.configuration import load_configuration
+from epp.lab.plan import ADAPTERS
+from tests.support.command_lines import default_of, parsed
 from tests.support.compose_file import OWN_IMAGE, ROOT, Compose
 from tests.support.envoy_validate import ENDPOINTS, validated
 from tests.support.loaded_objects import loaded_objects
@@ -25,18 +27,16 @@ PORTS = {flag.name: int(flag.default) for flag in FLAGS if flag.name.endswith("-
 TOP_LEVEL = {"name", "services", "networks", "volumes"}
 SERVICE_KEYS = {
     *("build", "cap_drop", "command", "depends_on", "entrypoint", "healthcheck", "image", "init", "network_mode"),
-    *("networks", "ports", "profiles", "read_only", "security_opt", "stop_grace_period", "volumes"),
+    *("networks", "ports", "read_only", "security_opt", "stop_grace_period", "volumes"),
 }
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 SHARED = "service:gateway"
+SYNCERS = ["lora-sync-0", "lora-sync-1", "lora-sync-2"]
 
 
 def serve_options(words: list[str]) -> ServeOptions:
     """The options of a command line `serve ...`; raises click's errors and FlagError."""
-    command = main.get_command(click.Context(main), "serve")
-    assert command is not None
-    context = command.make_context("serve", words[1:])
-    given = {name.replace("_", "-"): text for name, text in context.params.items() if text is not None}
+    given = {name.replace("_", "-"): text for name, text in parsed(words).items() if text is not None}
     return parse_flags(given, {})
 
 
@@ -47,7 +47,7 @@ def test_its_shape_is_that_of_the_compose_specification() -> None:
         assert service.keys() <= SERVICE_KEYS, name
         assert "image" in service, name
         assert ("build" in service) == (service["image"] == OWN_IMAGE), "a service without it would pull the image"
-        for key in ("command", "entrypoint", "cap_drop", "security_opt", "profiles"):
+        for key in ("command", "entrypoint", "cap_drop", "security_opt"):
             assert all(isinstance(word, str) for word in service.get(key, [])), name
         if "stop_grace_period" in service:
             parse_duration(service["stop_grace_period"])
@@ -62,14 +62,18 @@ def test_services_depend_on_services(name: str) -> None:
 
 
 def test_health_checks_are_complete() -> None:
-    for service in COMPOSE.services.values():
+    ports = {"serve": PORTS["metrics-port"], "lora-sync": default_of("lora-sync", "metrics_port")}
+    checked = []
+    for name, service in COMPOSE.services.items():
         check: dict[str, Any] = service.get("healthcheck", {})
         assert check.keys() in (set(), {"test", "interval", "timeout", "retries"})
         if check:
             assert check["test"][0] == "CMD"
             assert parse_duration(check["interval"]) > 0
             assert parse_duration(check["timeout"]) > 0
-            assert f"127.0.0.1:{PORTS['metrics-port']}/readyz" in check["test"][-1]
+            assert f"127.0.0.1:{ports[COMPOSE.commands()[name][0]]}/readyz" in check["test"][-1]
+            checked.append(name)
+    assert checked == ["epp", *SYNCERS]
 
 
 def test_who_shares_a_network_namespace_publishes_nothing_of_its_own() -> None:
@@ -127,11 +131,9 @@ def test_containers_of_ours_and_envoy_are_locked_down() -> None:
 def test_every_command_line_is_one_of_ours() -> None:
     commands = COMPOSE.commands()
     assert {words[0] for words in commands.values()} <= SUBCOMMANDS.keys()
-    assert sorted(commands) == ["epp", "vllm-0", "vllm-1", "vllm-2"]
+    assert sorted(commands) == ["epp", *SYNCERS, "vllm-0", "vllm-1", "vllm-2"]
     for words in commands.values():
-        command = main.get_command(click.Context(main), words[0])
-        assert command is not None
-        command.make_context(words[0], words[1:])
+        assert parsed(words)
     assert serve_options(commands["epp"]).notices == ()
 
 
@@ -177,10 +179,31 @@ def test_the_pods_of_the_objects_are_the_model_servers() -> None:
         assert f"--port={endpoint.port}" in words
 
 
+def test_every_pod_has_a_syncer_that_loads_the_adapters_of_the_file() -> None:
+    commands = COMPOSE.commands()
+    asked = set()
+    for name in SYNCERS:
+        flags = parsed(commands[name])
+        asked.add((flags["host"], flags["port"]))
+        (mount,) = COMPOSE.mounts(name)
+        assert mount.read_only
+        assert flags["config"].parent == Path(mount.target)
+        path = ROOT / mount.source / flags["config"].name
+        config = load_configuration(path.read_bytes(), str(path))
+        assert config.notices == ()
+        assert [adapter.id for adapter in config.wanted] == list(ADAPTERS)
+    assert asked == {
+        (endpoint.address, endpoint.port) for endpoint in loaded_objects(ROOT / "docker/objects").endpoints
+    }
+    assert not any("--lora-modules" in word for words in commands.values() for word in words)
+    assert set(SYNCERS) <= COMPOSE.services["envoy"]["depends_on"].keys()
+
+
 def test_prometheus_scrapes_everybody() -> None:
     (mount,) = [each for each in COMPOSE.mounts("prometheus") if each.is_path]
     assert f"--config.file={mount.target}" in COMPOSE.services["prometheus"]["command"]
     jobs = yaml.safe_load((ROOT / mount.source).read_text())["scrape_configs"]
     targets = {target for job in jobs for config in job["static_configs"] for target in config["targets"]}
     pods = {endpoint.destination for endpoint in loaded_objects(ROOT / "docker" / "objects").endpoints}
-    assert targets == {f"127.0.0.1:{PORTS['metrics-port']}", "127.0.0.1:19001"} | pods
+    syncers = {f"{name}:{default_of('lora-sync', 'metrics_port')}" for name in SYNCERS}
+    assert targets == {f"127.0.0.1:{PORTS['metrics-port']}", "127.0.0.1:19001"} | pods | syncers

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from epp.app.flags import FLAGS
-from epp.cli.main import main
+from epp.cli.main import SUBCOMMANDS, main
+from tests.support.command_lines import default_of
 from tests.support.compose_file import ROOT
 from tests.support.envoy_validate import ENDPOINTS
 
@@ -134,6 +135,16 @@ def test_it_runs_epp_as_an_unprivileged_user() -> None:
     assert owned.endswith(ENDPOINTS)
 
 
+def test_its_comment_names_every_subcommand() -> None:
+    comment = (ROOT / "Dockerfile").read_text().partition("#\n")[0]
+    assert set(re.findall(r"`([a-z-]+)`", comment)) == set(SUBCOMMANDS)
+
+
 def test_it_exposes_the_default_ports() -> None:
-    ports = [PORTS["grpc-port"], PORTS["grpc-health-port"], PORTS["metrics-port"]]
+    ports = [
+        PORTS["grpc-port"],
+        PORTS["grpc-health-port"],
+        PORTS["metrics-port"],
+        default_of("lora-sync", "metrics_port"),
+    ]
     assert [int(word) for word in only("EXPOSE").words] == ports

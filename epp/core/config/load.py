@@ -7,7 +7,7 @@ from epp.core.config.data_layer import read_data_layer
 from epp.core.config.flow_control import read_flow_control
 from epp.core.config.gates import read_gates
 from epp.core.config.handlers import resolve_references
-from epp.core.config.mistakes import ConfigurationError, Findings, Mistake, did_you_mean
+from epp.core.config.mistakes import Findings, did_you_mean
 from epp.core.config.multicluster import check_scorers, judge_clusters
 from epp.core.config.needs import NeedResolver
 from epp.core.config.parsers import read_parsers
@@ -17,9 +17,8 @@ from epp.core.config.request_control import read_request_control
 from epp.core.config.saturation import read_saturation
 from epp.core.config.sections import TOP_LEVEL
 from epp.core.config.settings import PickerConfig
+from epp.core.config.single_document import single_document
 from epp.core.config.structure import check_keys
-from epp.core.domain.errors import InvalidInput
-from epp.core.yaml import Document, load_documents
 
 API_VERSION = "llm-d.ai/v1alpha1"
 NEXT_API_VERSION = "llm-d.ai/v1"
@@ -45,7 +44,7 @@ def load_config(
 
     Experimental plugin types get a notice, or are a mistake where they are not allowed.
     """
-    findings = Findings(_single_document(text, source))
+    findings = Findings(single_document(text, source, KIND))
     _check_head(findings)
     table = PluginTable(catalogue, findings, allow_experimental=allow_experimental)
     table.read()
@@ -83,22 +82,6 @@ def load_config(
         attributes_read=attributes_read,
         notices=tuple(findings.notices),
     )
-
-
-def _single_document(text: str | bytes, source: str) -> Document:
-    try:
-        documents = load_documents(text, source)
-    except InvalidInput as error:
-        raise ConfigurationError([Mistake(source, error.line, error.field, error.problem)]) from error
-    if not documents:
-        raise ConfigurationError([Mistake(source, None, "", f"there is no {KIND} in it", "it is empty")])
-    first = documents[0]
-    if not isinstance(first.value, dict):
-        raise ConfigurationError([Mistake(source, first.line, "", f"expected a mapping, the fields of {KIND}")])
-    if len(documents) > 1:
-        problem = f"a second document begins here; a file holds one {KIND}"
-        raise ConfigurationError([Mistake(source, documents[1].line, "", problem)])
-    return first
 
 
 def _check_head(findings: Findings) -> None:

@@ -15,6 +15,8 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     metrics           GET /metrics: `silent` never answers, `empty` and `garbage` answer 200 with nothing or nonsense,
                       a number answers that status
     tokenize          POST /tokenize and the render endpoints: `silent` never answers, a number answers that status
+    adapters          POST /v1/load_lora_adapter and /v1/unload_lora_adapter: as `tokenize`
+    missing_sources   adapters cannot be loaded from these paths, because there is nothing
     kv_events         `lost`: batches of KV-cache events are not sent, but can be replayed
     delay_s           inference and tokenize requests are read this much later
     status, times     the next `times` inference requests (without `times`: all) answer `status`
@@ -25,6 +27,8 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     drop_connections: bool = False
     metrics: Literal["silent", "empty", "garbage"] | int | None = None
     tokenize: Literal["silent"] | int | None = None
+    adapters: Literal["silent"] | int | None = None
+    missing_sources: tuple[str, ...] = ()
     kv_events: Literal["lost"] | None = None
     delay_s: float = 0.0
     status: int | None = None
@@ -59,7 +63,7 @@ def read_faults(raw: bytes) -> Faults:
         faults = msgspec.json.decode(raw, type=Faults)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise validation(f"faults: {error}") from error
-    for name in ("health", "metrics", "tokenize", "status"):
+    for name in ("health", "metrics", "tokenize", "adapters", "status"):
         value = getattr(faults, name)
         if isinstance(value, int) and not 200 <= value <= 599:
             raise validation(f"faults: {name} {value} is not a final HTTP status", name)

@@ -3,18 +3,17 @@
 import msgspec
 from aiohttp import web
 
-from epp.lab.fake_vllm.bodies import read_fields
-from epp.lab.fake_vllm.errors import bad_adapter, not_found
+from epp.lab.fake_vllm.bodies import FieldsT, read_fields
+from epp.lab.fake_vllm.errors import bad_adapter, injected, not_found
 from epp.lab.fake_vllm.pod_state import PodState
-from epp.lab.fake_vllm.replies import Replies, read_body
+from epp.lab.fake_vllm.replies import Replies, read_body, until_disconnected
 
 
 class LoadFields(msgspec.Struct, frozen=True):
-    """Body of a load; `base_model_name` is kept when it names the served base model."""
+    """Body of a load. Other fields are ignored, `base_model_name` too: vLLM takes it at its start only."""
 
     lora_name: str = ""
     lora_path: str = ""
-    base_model_name: str | None = None
     load_inplace: bool = False
 
 
@@ -52,9 +51,9 @@ class ModelsApi:
         return self._replies.json(request, msgspec.json.encode({"object": "list", "data": cards}))
 
     async def load(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Serves one adapter more. Raises ApiError (400) without name or path, or when the name is loaded already."""
-        raw = await read_body(request)
-        fields = read_fields(raw, request.headers.get("Content-Type", ""), LoadFields)
+        """Serves one adapter more. Raises ApiError: 400 without name or path, or when the name is loaded already; 404
+        when there is nothing at the path, which only a fault brings about."""
+        fields = await self._read(request, LoadFields)
         if not fields.lora_name or not fields.lora_path:
             raise bad_adapter("Both 'lora_name' and 'lora_path' must be provided.")
         if not self._state.settings.engine.max_loras:
@@ -64,21 +63,30 @@ class ModelsApi:
                 f"The lora adapter '{fields.lora_name}' has already been loaded. If you want to load the adapter in "
                 "place, set 'load_inplace' to True."
             )
-        names = self._state.settings.names
-        base = fields.base_model_name if fields.base_model_name in names else None
-        self._state.adapters.load(fields.lora_name, fields.lora_path, base or names[0])
+        if fields.lora_path in self._state.faults.faults.missing_sources:
+            raise not_found(f"Loading lora {fields.lora_name} failed: No adapter found for {fields.lora_path}")
+        self._state.adapters.load(fields.lora_name, fields.lora_path, self._state.settings.names[0])
         return self._replies.plain(request, f"Success: LoRA adapter '{fields.lora_name}' added successfully.".encode())
 
     async def unload(self, request: web.BaseRequest) -> web.StreamResponse:
         """Stops serving an adapter. Raises ApiError: 400 without a name, 404 when it is not loaded."""
-        raw = await read_body(request)
-        fields = read_fields(raw, request.headers.get("Content-Type", ""), UnloadFields)
+        fields = await self._read(request, UnloadFields)
         if not fields.lora_name:
             raise bad_adapter("'lora_name' needs to be provided to unload a LoRA adapter.")
         if not self._state.adapters.unload(fields.lora_name):
             raise not_found(f"The lora adapter '{fields.lora_name}' cannot be found.")
         done = f"Success: LoRA adapter '{fields.lora_name}' removed successfully."
         return self._replies.plain(request, done.encode())
+
+    async def _read(self, request: web.BaseRequest, expected: type[FieldsT]) -> FieldsT:
+        """The body, or the fault that was asked for."""
+        raw = await read_body(request)
+        fault = self._state.faults.faults.adapters
+        if fault == "silent":
+            await until_disconnected()
+        if isinstance(fault, int):
+            raise injected(fault)
+        return read_fields(raw, request.headers.get("Content-Type", ""), expected)
 
     def _card(self, name: str, root: str, parent: str | None, context_tokens: int | None) -> ModelCard:
         created = int(self._state.started_unix_s)

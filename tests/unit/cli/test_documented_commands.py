@@ -19,7 +19,7 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "envoy").gl
 def shown_in(text: str) -> set[str]:
     """Lines that run epp, directly or through `make up ARGS=`; without comments, continued lines joined."""
     joined = re.sub(r"\\\n\s*", "", text)
-    direct = re.findall(r"^ *(epp (?:serve|up|fake-vllm) .*)$", joined, re.MULTILINE)
+    direct = re.findall(r"^ *(epp (?:serve|up|fake-vllm|lora-sync)(?: .*)?)$", joined, re.MULTILINE)
     through_make = [f"epp up {args}" for args in re.findall(r"make up ARGS=\"?([^\"\s#][^\"#]*)", joined)]
     return {line for line in direct + through_make if "(" not in line}
 

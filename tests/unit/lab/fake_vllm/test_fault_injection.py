@@ -75,6 +75,24 @@ async def test_metrics_can_go_wrong_in_every_way(start_pod: StartPod, client: ai
     assert await status_of(client, url) == 200
 
 
+async def test_adapters_can_be_impossible_to_load(start_pod: StartPod, client: aiohttp.ClientSession) -> None:
+    pod = await start_pod()
+    url, body = pod.url + "/v1/load_lora_adapter", {"lora_name": "cad", "lora_path": "repo/cad"}
+    await inject(client, pod, adapters=503)
+    async with client.post(url, json=body) as response:
+        assert response.status == 503
+    await inject(client, pod, adapters="silent")
+    with pytest.raises(TimeoutError):
+        await client.post(url, json=body, timeout=aiohttp.ClientTimeout(total=0.05))
+    await inject(client, pod, missing_sources=["repo/cad"])
+    async with client.post(url, json=body) as response:
+        assert response.status == 404
+        assert "Loading lora cad failed: No adapter found for repo/cad" in await response.text()
+    await inject(client, pod)
+    async with client.post(url, json=body) as response:
+        assert response.status == 200
+
+
 async def test_requests_can_be_delayed(start_pod: StartPod, client: aiohttp.ClientSession) -> None:
     pod = await start_pod()
     await inject(client, pod, delay_s=0.1)

@@ -29,6 +29,8 @@ def test_an_uncounted_fault_lasts_until_it_is_replaced() -> None:
         b'{"health": 100}',
         b'{"metrics": "loud"}',
         b'{"metrics": 1000}',
+        b'{"adapters": "slow"}',
+        b'{"adapters": 99}',
         b'{"delay_s": -1}',
         b'{"times": 3}',
         b'{"status": 500, "times": -1}',

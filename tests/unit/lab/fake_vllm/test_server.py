@@ -126,6 +126,18 @@ async def test_adapters_come_and_go(start_pod: StartPod, client: aiohttp.ClientS
     assert (await call(unload))[0] == 400
 
 
+async def test_an_adapter_that_is_loaded_later_belongs_to_the_first_served_name(
+    start_pod: StartPod, client: aiohttp.ClientSession
+) -> None:
+    pod = await start_pod(served_names=("llama", "llama-2"))
+    body = {"lora_name": "cad", "lora_path": "repo/cad", "base_model_name": "llama-2"}
+    async with client.post(pod.url + "/v1/load_lora_adapter", json=body) as response:
+        assert response.status == 200
+    async with client.get(pod.url + "/v1/models") as response:
+        card = (await response.json())["data"][-1]
+    assert (card["id"], card["root"], card["parent"]) == ("cad", "repo/cad", "llama")
+
+
 async def test_without_runtime_updating_the_lora_endpoints_do_not_exist(
     start_pod: StartPod, client: aiohttp.ClientSession
 ) -> None:
