@@ -7,6 +7,7 @@ from epp.core.domain.errors import InvalidInput
 from epp.core.yaml import load_documents
 from epp.lab.kube_api.json_object import Json
 from epp.lab.kube_api.patches import APPLY_PATCH
+from epp.lab.kube_api.protobuf_body import PROTOBUF_TYPE, read_protobuf
 from epp.lab.kube_api.status import bad_request, unsupported_media_type
 
 MOST_BYTES = 3 * 1024 * 1024
@@ -51,8 +52,10 @@ def _plain(value: Any, path: str, twice: list[str]) -> Any:
 
 def read_object(raw: bytes, content_type: str) -> tuple[Json, tuple[str, ...]]:
     """The object of a body and its duplicate fields; raises ApiError 400 or 415."""
+    if content_type == PROTOBUF_TYPE:
+        return read_protobuf(raw), ()
     if content_type not in ("", *READABLE, APPLY_PATCH):
-        raise unsupported_media_type([*READABLE, "application/vnd.kubernetes.protobuf"])
+        raise unsupported_media_type([*READABLE, PROTOBUF_TYPE])
     if content_type in (YAML_TYPE, APPLY_PATCH) and not raw.lstrip().startswith(b"{"):
         return _read_yaml(raw), ()
     value, twice = read_json(raw)

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from epp.lab.kube_api.json_object import Json
 from epp.lab.kube_api.resources import STATUS_VERBS, Catalogue, Resource
 
+AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+"""parameters of the media type of aggregated discovery"""
+
 
 def legacy_versions() -> Json:
     """/api."""
@@ -76,4 +79,43 @@ def _subresource(resource: Resource, name: str) -> Json:
     }
     if name == "token":
         told |= {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest", "verbs": ["create"]}
+    return told
+
+
+def aggregated(catalogue: Catalogue, *, only_core: bool) -> Json:
+    """/api and /apis in one answer each: groups with their versions and resources."""
+    found: list[Json] = []
+    for group, versions in group_versions(catalogue).items():
+        if bool(group) is not only_core:
+            listed = [_version(catalogue, group, version) for version in versions]
+            found.append({"metadata": {"name": group} if group else {}, "versions": listed})
+    return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": found}
+
+
+def _version(catalogue: Catalogue, group: str, version: str) -> Json:
+    resources = [each for each in catalogue if (each.group, each.version) == (group, version)]
+    return {
+        "version": version,
+        "freshness": "Current",
+        "resources": [_discovered(resource) for resource in resources],
+    }
+
+
+def _discovered(resource: Resource) -> Json:
+    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    told: Json = {
+        "resource": resource.plural,
+        "responseKind": kind,
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "singularResource": resource.name_in_singular,
+        "verbs": list(resource.verbs),
+    }
+    for field, values in (("shortNames", resource.short_names), ("categories", resource.categories)):
+        if values:
+            told[field] = list(values)
+    if resource.subresources:
+        told["subresources"] = [
+            {"subresource": name, "responseKind": kind, "verbs": _subresource(resource, name)["verbs"]}
+            for name in resource.subresources
+        ]
     return told

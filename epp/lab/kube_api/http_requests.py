@@ -13,10 +13,9 @@ from epp.lab.kube_api.machinery import Machinery
 from epp.lab.kube_api.options import list_options
 from epp.lab.kube_api.paths import Paths
 from epp.lab.kube_api.request_info import RequestInfo, read_request
-from epp.lab.kube_api.resource_requests import Call, ResourceRequests, find_resource, rendered
+from epp.lab.kube_api.resource_requests import Call, ResourceRequests, find_resource
 from epp.lab.kube_api.responses import JSON_TYPE, ConnectionCut, answer, cut, refused, send
 from epp.lab.kube_api.status import ApiError, PageNotFound, qualified, unauthorized
-from epp.lab.kube_api.token_requests import TokenRequests
 from epp.lab.kube_api.tokens import Authenticated
 from epp.lab.kube_api.users import User
 from epp.lab.kube_api.watching import Watch
@@ -30,8 +29,8 @@ class HttpRequests:
 
     def __init__(self, machinery: Machinery, clock: Callable[[], float]) -> None:
         self._machinery = machinery
-        self._resources = ResourceRequests(machinery, TokenRequests(machinery.store, machinery.tokens, clock))
-        self._paths = Paths(machinery.catalogue)
+        self._resources = ResourceRequests(machinery, clock)
+        self._paths = Paths(machinery.catalogue, machinery.schemas)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serves one request."""
@@ -100,7 +99,8 @@ class HttpRequests:
         options = list_options(request.query, watch=True)
         resource = call.resource
         namespace = call.target.namespace
-        watch = Watch(resource, namespace, selection(resource, options), lambda stored: rendered(resource, stored))
+        render = self._resources.representation(call).one
+        watch = Watch(resource, namespace, selection(resource, options), render)
         watch.bookmarks = options.bookmarks
         watch.silent = fault is not None and fault.silent
         response = web.StreamResponse(headers={"Content-Type": JSON_TYPE, "Cache-Control": "no-cache, private"})

@@ -18,6 +18,7 @@ from epp.lab.kube_api.rbac import Rbac
 from epp.lab.kube_api.resources import BUILT_IN, Catalogue
 from epp.lab.kube_api.reviews import Reviews
 from epp.lab.kube_api.rules import NoRules
+from epp.lab.kube_api.schema import KindSchemas, SchemaSource
 from epp.lab.kube_api.storage import WINDOW_CHANGES, Store
 from epp.lab.kube_api.tls import Certificates, make_certificates
 from epp.lab.kube_api.tokens import Tokens
@@ -48,7 +49,9 @@ class Machinery:
         saved: SavedState | None = None,
         seed: int | None = None,
         window_changes: int = WINDOW_CHANGES,
+        schemas: SchemaSource | None = None,
     ) -> None:
+        self.schemas = KindSchemas(schemas)
         self.certificates = saved.certificates if saved else make_certificates(host)
         self.admin_token = saved.admin_token if saved else secrets.token_urlsafe(24)
         self._token_key = saved.token_key if saved else secrets.token_bytes(32)

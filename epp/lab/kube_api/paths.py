@@ -5,11 +5,13 @@ from collections.abc import Mapping
 import msgspec
 from aiohttp import web
 
-from epp.lab.kube_api.discovery import group_list, legacy_versions, resource_list
+from epp.lab.kube_api.discovery import AGGREGATED, aggregated, group_list, legacy_versions, resource_list
 from epp.lab.kube_api.json_object import Json
+from epp.lab.kube_api.openapi import OpenApi
 from epp.lab.kube_api.request_info import RequestInfo
 from epp.lab.kube_api.resources import Catalogue
 from epp.lab.kube_api.responses import answer
+from epp.lab.kube_api.schema import KindSchemas
 from epp.lab.kube_api.status import PageNotFound
 
 VERSION = {
@@ -29,20 +31,26 @@ _HEALTH = ("/healthz", "/livez", "/readyz")
 class Paths:
     """Answers every path that is not below a resource."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, schemas: KindSchemas) -> None:
         self._catalogue = catalogue
+        self._open_api = OpenApi(catalogue, schemas)
 
-    def answer(self, info: RequestInfo, headers: Mapping[str, str]) -> web.Response:  # noqa: ARG002
+    def answer(self, info: RequestInfo, headers: Mapping[str, str]) -> web.Response:
         """The answer; raises PageNotFound."""
         path = info.path.rstrip("/")
         if path in _HEALTH:
             return answer(b"ok", content_type="text/plain; charset=utf-8")
         if path == "/version":
             return _json(VERSION)
-        if path == "/api":
-            return _json(legacy_versions())
-        if path == "/apis":
-            return _json(group_list(self._catalogue))
+        if path in ("/api", "/apis"):
+            return self._roots(path, headers.get("Accept", ""))
+        if path == "/openapi/v3":
+            return _json(self._open_api.index())
+        if path.startswith("/openapi/v3/"):
+            document = self._open_api.document(path.removeprefix("/openapi/v3/"))
+            if document is None:
+                raise PageNotFound
+            return _json(document)
         parts = path.strip("/").split("/")
         if parts[0] == "api" and len(parts) == 2:
             return self._resources("", parts[1])
@@ -51,6 +59,13 @@ class Paths:
         if parts[0] == "apis" and len(parts) == 2:
             return self._group(parts[1])
         raise PageNotFound
+
+    def _roots(self, path: str, accept: str) -> web.Response:
+        if AGGREGATED in accept.replace(" ", "").replace("application/json;", ""):
+            only_core = path == "/api"
+            groups = aggregated(self._catalogue, only_core=only_core)
+            return answer(msgspec.json.encode(groups), content_type=f"application/json;{AGGREGATED}")
+        return _json(legacy_versions() if path == "/api" else group_list(self._catalogue))
 
     def _resources(self, group: str, version: str) -> web.Response:
         found = [each for each in self._catalogue if (each.group, each.version) == (group, version)]

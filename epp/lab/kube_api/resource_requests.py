@@ -8,10 +8,11 @@ from aiohttp import web
 
 from epp.lab.kube_api.body import read_json, read_object
 from epp.lab.kube_api.json_object import Json, metadata_of
-from epp.lab.kube_api.listing import Page, list_page
+from epp.lab.kube_api.listing import list_page
 from epp.lab.kube_api.machinery import Machinery
 from epp.lab.kube_api.options import DeleteOptions, delete_options, list_options, write_options
 from epp.lab.kube_api.patches import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, json_patch, merge_patch
+from epp.lab.kube_api.representation import Representation, wanted_form
 from epp.lab.kube_api.request_info import RequestInfo
 from epp.lab.kube_api.resources import REVIEWS, Resource
 from epp.lab.kube_api.responses import answer
@@ -23,6 +24,7 @@ from epp.lab.kube_api.status import (
     unsupported_media_type,
 )
 from epp.lab.kube_api.storage import Stored
+from epp.lab.kube_api.strategic_merge import StrategicMerge
 from epp.lab.kube_api.token_requests import TokenRequests
 from epp.lab.kube_api.users import User
 from epp.lab.kube_api.writes import Outcome, Target
@@ -72,9 +74,10 @@ def find_resource(machinery: Machinery, info: RequestInfo) -> Resource:
 class ResourceRequests:
     """Carries out every verb but watch."""
 
-    def __init__(self, machinery: Machinery, token_requests: TokenRequests) -> None:
+    def __init__(self, machinery: Machinery, clock: Callable[[], float]) -> None:
         self._machinery = machinery
-        self._token_requests = token_requests
+        self._clock = clock
+        self._token_requests = TokenRequests(machinery.store, machinery.tokens, clock)
         self._verbs: Mapping[str, Callable[[Call], web.Response]] = {
             "get": self._get,
             "list": self._list,
@@ -85,6 +88,10 @@ class ResourceRequests:
             "deletecollection": self._delete_collection,
         }
 
+    def representation(self, call: Call) -> Representation:
+        """The form that the client asked for; raises ApiError 400 or 406."""
+        return Representation(call.resource, wanted_form(call.accept, call.query), self._clock)
+
     def carry_out(self, call: Call) -> web.Response:
         """The answer; raises ApiError."""
         return self._verbs[call.info.verb](call)
@@ -94,13 +101,13 @@ class ResourceRequests:
         stored = self._machinery.store.get(call.resource.storage_key, target.key)
         if stored is None:
             raise not_found(call.resource.plural, call.resource.group, target.name)
-        return answer(rendered(call.resource, stored), warnings=_deprecation(call))
+        return answer(self.representation(call).one(stored), warnings=_deprecation(call))
 
     def _list(self, call: Call) -> web.Response:
         page = list_page(
             self._machinery.store, call.resource, call.target.namespace, list_options(call.query, watch=False)
         )
-        return answer(list_json(call.resource, page), warnings=_deprecation(call))
+        return answer(self.representation(call).page(page), warnings=_deprecation(call))
 
     def _create(self, call: Call) -> web.Response:
         body, twice = read_object(call.body, call.content_type)
@@ -127,22 +134,24 @@ class ResourceRequests:
         return self._written(call, self._machinery.writes.patch(call.target, change, options), ())
 
     def _change(self, call: Call) -> Callable[[Json], Json]:
-        accepted = [JSON_PATCH, MERGE_PATCH]
+        accepted = [JSON_PATCH, MERGE_PATCH, *(() if call.resource.custom else (STRATEGIC_PATCH,))]
         if call.content_type not in accepted:
-            listed = accepted if call.resource.custom else [*accepted, STRATEGIC_PATCH]
-            raise unsupported_media_type([*listed, APPLY_PATCH])
+            raise unsupported_media_type([*accepted, APPLY_PATCH])
         patch, _ = read_json(call.body)
         if call.content_type == JSON_PATCH:
             return lambda value: json_patch(value, patch)
         if not isinstance(patch, dict):
             raise bad_request("error decoding patch: the patch is no JSON object")
+        if call.content_type == STRATEGIC_PATCH:
+            strategic = StrategicMerge(self._machinery.schemas.of(call.resource.api_version, call.resource.kind))
+            return lambda value: strategic.patched(value, patch)
         return lambda value: merge_patch(value, patch)
 
     def _delete(self, call: Call) -> web.Response:
         body = read_object(call.body, call.content_type)[0] if call.body else {}
         options = delete_options(call.query, body)
         told = self._machinery.deletion.delete(call.resource, call.target.key, options)
-        return answer(msgspec.json.encode(_shown(call.resource, told)))
+        return answer(self.representation(call).value(told))
 
     def _delete_collection(self, call: Call) -> web.Response:
         body = read_object(call.body, call.content_type)[0] if call.body else {}
@@ -152,7 +161,7 @@ class ResourceRequests:
         )
         for stored in page.items:
             self._delete_one(call.resource, stored, options)
-        return answer(list_json(call.resource, page))
+        return answer(self.representation(call).page(page))
 
     def _delete_one(self, resource: Resource, stored: Stored, options: DeleteOptions) -> None:
         metadata = metadata_of(stored.value)
@@ -181,36 +190,9 @@ class ResourceRequests:
     def _written(self, call: Call, outcome: Outcome, twice: tuple[str, ...]) -> web.Response:
         quiet = call.query.get("fieldValidation") == "Ignore"
         warnings = [*_deprecation(call), *outcome.warnings, *(() if quiet else twice)]
-        body = msgspec.json.encode(_shown(call.resource, outcome.value))
+        body = self.representation(call).value(outcome.value)
         return answer(body, 201 if outcome.created else 200, warnings=warnings)
 
 
 def _deprecation(call: Call) -> tuple[str, ...]:
     return (call.resource.warning,) if call.resource.warning else ()
-
-
-def _shown(resource: Resource, value: Json) -> Json:
-    """In the version that was asked for; all versions of a custom resource have the same fields here."""
-    if value.get("kind") == "Status" or value.get("apiVersion") == resource.api_version:
-        return value
-    return {**value, "apiVersion": resource.api_version}
-
-
-def rendered(resource: Resource, stored: Stored) -> bytes:
-    """An object as JSON, in the version that was asked for."""
-    if resource.api_version == resource.storage_api_version:
-        return stored.raw
-    return msgspec.json.encode(_shown(resource, stored.value))
-
-
-def list_json(resource: Resource, page: Page) -> bytes:
-    """A page as the JSON of a list."""
-    metadata: Json = {"resourceVersion": str(page.revision)}
-    if page.continue_token:
-        metadata["continue"] = page.continue_token
-    if page.remaining is not None:
-        metadata["remainingItemCount"] = page.remaining
-    head = msgspec.json.encode(
-        {"kind": resource.kind_of_list, "apiVersion": resource.api_version, "metadata": metadata}
-    )
-    return b'%b,"items":[%b]}' % (head[:-1], b",".join(rendered(resource, stored) for stored in page.items))

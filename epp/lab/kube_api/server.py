@@ -23,6 +23,7 @@ from epp.lab.kube_api.journal import Journal
 from epp.lab.kube_api.kubeconfig import kubeconfig, write_kubeconfig
 from epp.lab.kube_api.local_client import LocalClient
 from epp.lab.kube_api.machinery import Machinery, SavedState
+from epp.lab.kube_api.schema import SchemaSource
 from epp.lab.kube_api.storage import WINDOW_CHANGES
 from epp.lab.kube_api.users import User
 from epp.lab.kube_api.watching import WatchHub
@@ -50,9 +51,16 @@ class KubeApiSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KubeApi:
-    """One server. `clock() -> unix seconds`."""
+    """One server. `clock() -> unix seconds`; without `schemas` built-in kinds are hardly checked."""
 
-    def __init__(self, settings: KubeApiSettings | None = None, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: KubeApiSettings | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        schemas: SchemaSource | None = None,
+    ) -> None:
+        self._schemas = schemas
         self.settings = settings or KubeApiSettings()
         self.port = self.settings.port
         self.clock_offset_s = self.settings.clock_offset_s
@@ -184,7 +192,12 @@ class KubeApi:
     def _made(self, saved: SavedState | None) -> Machinery:
         settings = self.settings
         machinery = Machinery(
-            settings.host, self._clock, saved=saved, seed=settings.seed, window_changes=settings.window_changes
+            settings.host,
+            self._clock,
+            saved=saved,
+            seed=settings.seed,
+            window_changes=settings.window_changes,
+            schemas=self._schemas,
         )
         if self._journal is not None:
             self._journal.begin(machinery.saved(), machinery.store)
