@@ -12,6 +12,7 @@ import yaml
 from epp.app.flags import FLAGS
 from epp.app.options import ServeOptions, parse_flags
 from epp.cli.main import SUBCOMMANDS
+from epp.cli.serve import as_written
 from epp.core.config.durations import parse_duration
 from epp.edge.lora.configuration import load_configuration
 from epp.lab.plan import ADAPTERS
@@ -36,7 +37,7 @@ SYNCERS = ["lora-sync-0", "lora-sync-1", "lora-sync-2"]
 
 def serve_options(words: list[str]) -> ServeOptions:
     """The options of a command line `serve ...`; raises click's errors and FlagError."""
-    given = {name.replace("_", "-"): text for name, text in parsed(words).items() if text is not None}
+    given = as_written(parsed(words))
     return parse_flags(given, {})
 
 
