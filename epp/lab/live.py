@@ -10,7 +10,6 @@ from rich.live import Live
 
 from epp.edge.observe.explained import ExplainedDecision
 from epp.edge.observe.pool_reading import EndpointReading
-from epp.lab.picker_pages import PickerPages
 from epp.lab.stack import LocalStack
 from epp.lab.table import Tally, View, render
 from epp.lab.traffic import Answer, SampleRequest, sample_requests, send
@@ -64,20 +63,21 @@ async def run_live(stack: LocalStack, console: Console, *, rate_per_s: float, se
         traffic = LiveTraffic(stack, rate_per_s, seed)
         sending = asyncio.ensure_future(traffic.run(session)) if rate_per_s else None
         try:
-            await _show(stack, console, traffic, PickerPages(session, stack.picker_url))
+            await _show(stack, console, traffic, session)
         finally:
             if sending is not None:
                 sending.cancel()
                 await asyncio.wait((sending,))
 
 
-async def _show(stack: LocalStack, console: Console, traffic: LiveTraffic, pages: PickerPages) -> None:
+async def _show(stack: LocalStack, console: Console, traffic: LiveTraffic, session: aiohttp.ClientSession) -> None:
     endpoints: list[EndpointReading] = []
     last: list[ExplainedDecision] = []
     refreshes = 0
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while True:
             picker_is_up = True
+            pages = await stack.ready_pages(session)
             try:
                 endpoints, last = await pages.endpoints(), await pages.decisions(1)
             except aiohttp.ClientError:

@@ -10,7 +10,7 @@ import msgspec
 
 from epp.edge.observe.explained import ExplainedDecision
 from epp.lab.fake_vllm.journal import ServedRequest
-from epp.lab.picker_pages import MOST_DECISIONS, PickerPages
+from epp.lab.picker_pages import MOST_DECISIONS
 from epp.lab.stack import LocalStack
 from epp.lab.traffic import Answer, sample_requests, send_all
 from epp.lab.verdict import Evidence, Verdict, ext_proc_counters, judge
@@ -22,7 +22,7 @@ class OncePlan(msgspec.Struct, frozen=True):
     requests: int = 120
     concurrency: int = 12
     kill_picker: bool = False
-    """SIGKILL the picker when half of the requests are answered and others are under way"""
+    """SIGKILL the picker, of several the one that leads, when half of the requests are answered, others under way"""
     seed: int = 1
 
 
@@ -44,15 +44,15 @@ async def run_once(stack: LocalStack, plan: OncePlan, on_answer: Callable[[Answe
         on_answer(answer)
 
     async with aiohttp.ClientSession() as session:
-        pages = PickerPages(session, stack.picker_url)
         sending = asyncio.ensure_future(send_all(stack.url, requests, plan.concurrency, collect))
         decisions: list[ExplainedDecision] = []
-        if plan.kill_picker and stack.picker_process is not None:
+        if plan.kill_picker:
             await half.wait()
-            await stack.picker_process.kill()
+            await stack.picker.kill()
         await sending
         if not plan.kill_picker:
-            decisions = await pages.decisions()
+            for picker in stack.pickers:
+                decisions += await picker.pages(session).decisions()
         served = await _journals(session, stack)
     return judge(
         Evidence(

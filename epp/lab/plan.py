@@ -19,6 +19,10 @@ class StackPlan(msgspec.Struct, frozen=True):
     """Names and defaults are those of the GKE Inference Gateway tutorial."""
 
     pods: int = 4
+    kube: bool = False
+    """the objects are in an API server, a process of its own; else in a directory"""
+    pickers: int = 1
+    """replicas; with more than one the API server says which of them leads"""
     network: str = "127.0.0"
     """first three numbers of the pods' addresses"""
     body_mode: Literal["buffered", "full-duplex"] = "buffered"

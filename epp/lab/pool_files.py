@@ -1,4 +1,4 @@
-"""Writes the Kubernetes objects of a local stack: the pool, its pods, the objectives. `--objects` reads them."""
+"""The Kubernetes objects of a local stack: the pool, its pods, the objectives. `--objects` reads files of them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from epp.lab.fake_vllm.process import ReadyPod
 from epp.lab.plan import POOL_NAME
 
 NAMESPACE = "default"
+NODE = "this-machine"
 OBJECTIVES: Mapping[str, int] = {"food-review": 10, "llama3-base-model": 20}
 """name to priority, as in the tutorial"""
 
@@ -46,6 +47,7 @@ def pod_manifest(pod: ReadyPod, *, ready: bool = True, role: str = "") -> Manife
             "uid": f"uid-{pod.name}",
             "labels": labels,
         },
+        "spec": {"nodeName": NODE, "containers": [{"name": "vllm", "image": "fake-vllm"}]},
         "status": {
             "phase": "Running",
             "podIP": pod.host,
@@ -69,22 +71,20 @@ def write_manifests(path: Path, manifests: Sequence[Manifest]) -> None:
     replace_file(path, yaml.safe_dump_all(manifests, sort_keys=False).encode())
 
 
-def write_pool(
-    directory: Path,
+def stack_manifests(
     pods: Sequence[ReadyPod],
     roles: Sequence[str] = (),
     *,
     port: int = 0,
     app_protocol: AppProtocol = "http",
-) -> None:
-    """pool.yaml, pods.yaml and objectives.yaml; all pods serve on the same port, their own unless `port` is another.
+) -> list[Manifest]:
+    """Pool, pods, objectives; all pods serve on the same port, their own unless `port` is another.
 
     The first ones have these roles.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    write_manifests(directory / "pool.yaml", [pool_manifest(port or pods[0].port, app_protocol)])
     given = [*roles, *[""] * len(pods)]
-    write_manifests(
-        directory / "pods.yaml", [pod_manifest(pod, role=role) for pod, role in zip(pods, given, strict=False)]
-    )
-    write_manifests(directory / "objectives.yaml", [objective_manifest(*each) for each in OBJECTIVES.items()])
+    return [
+        pool_manifest(port or pods[0].port, app_protocol),
+        *(pod_manifest(pod, role=role) for pod, role in zip(pods, given, strict=False)),
+        *(objective_manifest(*each) for each in OBJECTIVES.items()),
+    ]

@@ -79,7 +79,7 @@ async def test_no_request_is_lost_when_the_picker_dies() -> None:
         assert verdict.bypassed > 0
         assert verdict.picks.total() + verdict.bypassed == 200  # type: ignore[attr-defined]  # a Counter
         assert verdict.counters["failure_mode_allowed"] >= verdict.bypassed
-        await stack.local.start_picker()
+        await stack.local.picker.start()
         await stack.until_endpoints(3)
         reply = await stack.complete("the new picker picks again")
         assert (await stack.decision(reply.request_id)).picked is not None
@@ -90,8 +90,7 @@ async def test_failing_close_refuses_new_requests_and_cuts_no_answer() -> None:
         body = {"model": BASE_MODEL, "prompt": "count", "max_tokens": 60, "stream": True, "ignore_eos": True}
         async with stack.session.post(stack.local.url + "/v1/completions", json=body) as response:
             await response.content.readany()
-            assert stack.local.picker_process is not None
-            await stack.local.picker_process.kill()
+            await stack.local.picker.kill()
             refused = await stack.complete("x")
             assert refused.status == 503
             assert refused.error["code"] == 503

@@ -107,7 +107,7 @@ async def test_a_place_at_the_prefill_pod_is_given_back_when_the_answer_begins(s
 
 
 async def decisions_without_prefill(stack: LiveStack) -> float:
-    async with stack.session.get(f"{stack.local.picker_url}/metrics") as page:
+    async with stack.session.get(f"{stack.local.picker.url}/metrics") as page:
         lines = (await page.text()).splitlines()
     named = 'epp_disagg_decisions_total{decision="decode-only",failed_stage="prefill"} '
     return sum(float(line.removeprefix(named)) for line in lines if line.startswith(named))

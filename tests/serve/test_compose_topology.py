@@ -17,8 +17,9 @@ from epp.lab.child_process import ChildProcess
 from epp.lab.envoy_config import EnvoyOptions, SocketAddress, envoy_config
 from epp.lab.envoy_process import EnvoyProcess
 from epp.lab.picker_pages import PickerPages
+from epp.lab.picker_replica import ReadyPicker
 from epp.lab.plan import free_port
-from epp.lab.stack import ReadyPicker, ReadyPods
+from epp.lab.stack import ReadyPods
 from epp.lab.traffic import Answer, sample_requests, send_all
 from epp.lab.verdict import ext_proc_counters
 from tests.support.compose_file import ROOT, Compose

@@ -22,7 +22,6 @@ from epp.edge.observe.explained import ExplainedDecision
 from epp.edge.observe.pool_reading import EndpointReading
 from epp.lab.envoy_parts import Config
 from epp.lab.fake_vllm.debug_api import Echo
-from epp.lab.picker_pages import PickerPages
 from epp.lab.plan import ADAPTERS, StackPlan
 from epp.lab.stack import LocalStack, unchanged
 from epp.lab.verdict import ext_proc_counters
@@ -62,7 +61,7 @@ class LiveStack:
     def __init__(self, stack: LocalStack, session: aiohttp.ClientSession) -> None:
         self.local = stack
         self.session = session
-        self.pages = PickerPages(session, stack.picker_url)
+        self.pages = stack.picker.pages(session)
         self._numbers = itertools.count(1)
         self._counters = dict.fromkeys(ext_proc_counters({}), 0)
 

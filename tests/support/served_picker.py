@@ -22,7 +22,7 @@ import msgspec
 from epp._pb.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from epp.lab.child_process import ChildProcess
 from epp.lab.picker_pages import PickerPages
-from epp.lab.stack import ReadyPicker
+from epp.lab.picker_replica import ReadyPicker
 
 HOST = "127.0.0.1"
 FREE_PORTS = (f"--bind-address={HOST}", "--grpc-port=0", "--grpc-health-port=0", "--metrics-port=0")

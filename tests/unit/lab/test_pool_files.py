@@ -12,8 +12,9 @@ from epp.edge.objects.directory import ObjectDirectory
 from epp.edge.objects.findings import Notice
 from epp.edge.objects.object_store import WantedPool
 from epp.lab.fake_vllm.process import ReadyPod
+from epp.lab.object_home import DirectoryHome
 from epp.lab.plan import ADAPTERS, BASE_MODEL, POOL_NAME
-from epp.lab.pool_files import OBJECTIVES, pod_manifest, write_manifests, write_pool
+from epp.lab.pool_files import OBJECTIVES, Manifest, pod_manifest, stack_manifests, write_manifests
 from epp.lab.traffic import sample_requests
 
 PODS = (ReadyPod("vllm-0", "127.0.0.11", 8123), ReadyPod("vllm-1", "127.0.0.12", 8123))
@@ -36,13 +37,19 @@ def loaded(directory: Path) -> ObjectState:
     return state
 
 
-def test_pods_have_the_roles_that_are_given(tmp_path: Path) -> None:
-    write_pool(tmp_path, PODS, ["prefill"])
+async def written(directory: Path, *manifests: Manifest) -> None:
+    home = DirectoryHome(directory)
+    await home.start()
+    await home.put(*manifests)
+
+
+async def test_pods_have_the_roles_that_are_given(tmp_path: Path) -> None:
+    await written(tmp_path, *stack_manifests(PODS, ["prefill"]))
     assert [each.labels.get("llm-d.ai/role") for each in loaded(tmp_path).endpoints] == ["prefill", None]
 
 
-def test_the_picker_reads_pool_pods_and_objectives_without_complaint(tmp_path: Path) -> None:
-    write_pool(tmp_path / "objects", PODS)
+async def test_the_picker_reads_pool_pods_and_objectives_without_complaint(tmp_path: Path) -> None:
+    await written(tmp_path / "objects", *stack_manifests(PODS))
     state = loaded(tmp_path / "objects")
 
     assert state.pool is not None
@@ -54,17 +61,16 @@ def test_the_picker_reads_pool_pods_and_objectives_without_complaint(tmp_path: P
     assert {each.name: each.priority for each in state.objectives} == OBJECTIVES
 
 
-def test_servers_beside_the_pods_may_be_the_pool(tmp_path: Path) -> None:
-    write_pool(tmp_path, PODS, port=50051, app_protocol="kubernetes.io/h2c")
+async def test_servers_beside_the_pods_may_be_the_pool(tmp_path: Path) -> None:
+    await written(tmp_path, *stack_manifests(PODS, port=50051, app_protocol="kubernetes.io/h2c"))
     state = loaded(tmp_path)
     assert state.pool is not None
     assert (state.pool.target_ports, state.pool.app_protocol) == ((50051,), "kubernetes.io/h2c")
     assert [each.destination for each in state.endpoints] == ["127.0.0.11:50051", "127.0.0.12:50051"]
 
 
-def test_a_pod_that_is_not_ready_is_no_endpoint(tmp_path: Path) -> None:
-    write_pool(tmp_path, PODS)
-    write_manifests(tmp_path / "pods.yaml", [pod_manifest(PODS[0]), pod_manifest(PODS[1], ready=False)])
+async def test_a_pod_that_is_not_ready_is_no_endpoint(tmp_path: Path) -> None:
+    await written(tmp_path, *stack_manifests(PODS), pod_manifest(PODS[1], ready=False))
     assert [each.pod for each in loaded(tmp_path).endpoints] == ["vllm-0"]
 
 
