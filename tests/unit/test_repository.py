@@ -217,6 +217,8 @@ def test_the_wheel_is_whole_and_works_without_the_checkout(tmp_path: Path) -> No
         archive.extractall(installed)
 
     assert {f"epp/_envoy/{path.name}" for path in ENVOY_FILES} <= names
+    assert {f"epp/_manifests/rbac/{path.name}" for path in (ROOT / "manifests" / "rbac").iterdir()} <= names
+    assert "epp/_manifests/crds/manifests.yaml" in names
     assert {f"epp/_pb/{path.stem}_pb2.py" for path in (ROOT / "protos").glob("*.proto")} <= names
     assert "epp/py.typed" in names
     assert not [name for name in names if "__pycache__" in name or not name.startswith(("epp/", "endpoint_picker-"))]
@@ -224,11 +226,12 @@ def test_the_wheel_is_whole_and_works_without_the_checkout(tmp_path: Path) -> No
     assert {path.name for path in (described / "licenses").iterdir()} == {"LICENSE", "NOTICE"}
     assert "epp = epp.cli.main:main" in (described / "entry_points.txt").read_text()
 
-    script = "import epp; from epp.lab.envoy_config import *; import epp.app.picker; print(envoy_folder())"
+    shipped = "print(shipped_folder('envoy', holding='envoy.yaml'), shipped_folder('manifests', holding=CRDS))"
+    script = f"from epp.lab.api_server_home import CRDS, shipped_folder; import epp.app.picker; {shipped}"
     environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
     run = [sys.executable, "-c", script]
     shown = subprocess.run(run, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True, timeout=30)
-    assert shown.stdout.strip() == str(installed / "epp" / "_envoy")
+    assert shown.stdout.split() == [str(installed / "epp" / name) for name in ("_envoy", "_manifests")]
 
 
 def test_no_pattern_repeats_a_group_possessively() -> None:

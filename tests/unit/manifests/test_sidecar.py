@@ -23,6 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ENVOY = ROOT / "envoy" / "envoy.yaml"
 DEFAULTS = {flag.name: flag.default for flag in FLAGS}
 READ = ["get", "list", "watch"]
+READER = "endpoint-picker-metrics-reader"
 
 
 @cache
@@ -180,6 +181,7 @@ def test_the_picker_may_read_what_it_needs_and_no_more() -> None:
             "resources": ["inferenceobjectives", "inferencemodelrewrites"],
             "verbs": READ,
         },
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
     ]
     assert rendered("ClusterRole").content["rules"] == [
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
@@ -188,15 +190,30 @@ def test_the_picker_may_read_what_it_needs_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Role", "ClusterRole"])
-def test_every_role_is_bound_to_the_pickers_account(kind: str) -> None:
+def test_every_role_is_bound_to_the_account_it_is_for(kind: str) -> None:
     found = objects_in(RBAC)
-    account = only(found, "ServiceAccount")
-    assert pod()["serviceAccountName"] == account.name
+    assert pod()["serviceAccountName"] == "endpoint-picker"
+    accounts = {each.name for each in found if each.kind == "ServiceAccount"}
+    assert accounts == {"endpoint-picker", READER}
     bindings = {each.name: each.content for each in found if each.kind == f"{kind}Binding"}
     assert bindings.keys() == {each.name for each in found if each.kind == kind}
     for name, binding in bindings.items():
+        account = READER if name.endswith("-reader") else "endpoint-picker"
         assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
-        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account.name, "namespace": "default"}]
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "default"}]
+
+
+def test_a_scraper_reads_metrics_and_whoever_looks_for_faults_more() -> None:
+    rules = {
+        each.name: each.content["rules"]
+        for each in objects_in(RBAC)
+        if each.kind == "ClusterRole" and each.name.endswith("-reader")
+    }
+    assert rules == {
+        READER: [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}],
+        "endpoint-picker-debug-reader": [{"nonResourceURLs": ["/debug/*"], "verbs": ["get"]}],
+    }
+    assert not rules.keys() & {found.name for found in kustomized(RBAC)}
 
 
 def test_election_is_for_those_who_ask_for_it() -> None:
