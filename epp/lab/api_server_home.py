@@ -47,9 +47,14 @@ class ApiServerHome:
         self._writer = ApiWriter(self._api)
 
     @property
+    def url(self) -> str:
+        """Of the server, known after `start`."""
+        return self._api.url
+
+    @property
     def place(self) -> str:
         """See ObjectHome."""
-        return f"the API server {self._api.url}"
+        return f"the API server {self.url}"
 
     def hints(self, pages_url: str) -> Sequence[str]:
         """See ObjectHome."""

@@ -53,7 +53,7 @@ async def run_once(stack: LocalStack, plan: OncePlan, on_answer: Callable[[Answe
         if not plan.kill_picker:
             for picker in stack.pickers:
                 decisions += await picker.pages(session).decisions()
-        served = await _journals(session, stack)
+        served = await journals(session, stack)
     return judge(
         Evidence(
             answers=answers,
@@ -65,7 +65,7 @@ async def run_once(stack: LocalStack, plan: OncePlan, on_answer: Callable[[Answe
     )
 
 
-async def _journals(session: aiohttp.ClientSession, stack: LocalStack) -> list[ServedRequest]:
+async def journals(session: aiohttp.ClientSession, stack: LocalStack) -> list[ServedRequest]:
     """What all pods served, in no order."""
     served: list[ServedRequest] = []
     for pod in stack.pods:

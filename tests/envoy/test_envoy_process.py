@@ -179,6 +179,9 @@ VARIANTS = {
     "fail-close": EnvoyOptions(failure_mode="close"),
     "full-duplex fail-close": EnvoyOptions(body_mode="full-duplex", failure_mode="close"),
     "host names": EnvoyOptions(pickers=(SocketAddress("epp", 9002), SocketAddress("127.0.0.1", 9003))),
+    "replicas": EnvoyOptions(
+        pickers=(SocketAddress("127.0.0.1", 9002), SocketAddress("127.0.0.2", 9002)), picker_health_ports=(9003, 9003)
+    ),
     "h2c pods": EnvoyOptions(app_protocol="kubernetes.io/h2c"),
     "small bodies": EnvoyOptions(max_body_bytes=1000),
     "huge bodies": EnvoyOptions(max_body_bytes=2**31 - 1),

@@ -22,6 +22,7 @@ from epp.edge.observe.explained import ExplainedDecision
 from epp.edge.observe.pool_reading import EndpointReading
 from epp.lab.envoy_parts import Config
 from epp.lab.fake_vllm.debug_api import Echo
+from epp.lab.picker_pages import PickerPages
 from epp.lab.plan import ADAPTERS, StackPlan
 from epp.lab.stack import LocalStack, unchanged
 from epp.lab.verdict import ext_proc_counters
@@ -96,29 +97,30 @@ class LiveStack:
         async with self.session.post(f"http://{destination}/debug/faults", json=faults) as response:
             assert response.status == 200, await response.text()
 
-    async def until(self, condition: Callable[[], Awaitable[object]], what: str) -> None:
-        """Waits until the awaited condition is true; AssertionError after WITHIN_S."""
-        deadline = asyncio.get_running_loop().time() + WITHIN_S
+    async def until(self, condition: Callable[[], Awaitable[object]], what: str, *, within_s: float = WITHIN_S) -> None:
+        """Waits until the awaited condition is true; AssertionError after `within_s`."""
+        deadline = asyncio.get_running_loop().time() + within_s
         while not await condition():
-            assert asyncio.get_running_loop().time() < deadline, f"not within {WITHIN_S:g} s: {what}"
+            assert asyncio.get_running_loop().time() < deadline, f"not within {within_s:g} s: {what}"
             await asyncio.sleep(0.02)
 
     async def until_endpoints(self, count: int) -> None:
-        """Waits until the pool and Envoy know exactly `count` endpoints and all have been scraped."""
+        """Waits until every picker and Envoy know exactly `count` endpoints and all have been scraped."""
 
         async def known() -> bool:
-            endpoints = await self.pages.endpoints()
+            endpoints = [await picker.pages(self.session).endpoints() for picker in self.local.pickers]
             clusters = [cluster for cluster in await self.local.envoy.clusters() if cluster.name == "pool"]
             in_envoy = sum(len(cluster.hosts) for cluster in clusters)
-            return len(endpoints) == in_envoy == count and not any(endpoint.stale for endpoint in endpoints)
+            is_scraped = not any(endpoint.stale for found in endpoints for endpoint in found)
+            return {in_envoy, *map(len, endpoints)} == {count} and is_scraped
 
         await self.until(known, f"{count} endpoints")
 
-    async def until_idle(self) -> None:
-        """Waits until nothing of ours is in flight."""
+    async def until_idle(self, pages: PickerPages | None = None) -> None:
+        """Waits until nothing of ours is in flight, at the first picker or the one with these pages."""
 
         async def idle() -> bool:
-            return await self.pages.metric("epp_reservations_open") == 0
+            return await (pages or self.pages).metric("epp_reservations_open") == 0
 
         await self.until(idle, "no reservation open")
 
@@ -131,13 +133,17 @@ class LiveStack:
 
     async def assert_clean(self) -> None:
         """Nothing leaked, nothing bypassed, no conversation failed."""
-        await self.until_idle()
+        await self.assert_nothing_held(self.pages)
         assert not any((await self.faults()).values())
-        for endpoint in await self.pages.endpoints():
+
+    async def assert_nothing_held(self, pages: PickerPages) -> None:
+        """The books of the picker with these pages come to nothing."""
+        await self.until_idle(pages)
+        for endpoint in await pages.endpoints():
             assert endpoint.in_flight == 0
             assert endpoint.in_flight_tokens == 0
-        assert await self.pages.metric("epp_streams_open") == 0
-        assert await self.pages.metric("epp_buffered_bytes") == 0
+        assert await pages.metric("epp_streams_open") == 0
+        assert await pages.metric("epp_buffered_bytes") == 0
 
 
 _STACKS = itertools.count()
