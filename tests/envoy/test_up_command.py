@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from epp.lab.plan import ADAPTERS
 from tests.support.eventually import eventually
+from tests.support.kubectl import CommandLine
 
 
 async def _start(*arguments: str) -> asyncio.subprocess.Process:
@@ -34,6 +36,24 @@ async def test_once_verifies_every_request_and_exits_0(body_mode: str) -> None:
     assert "every picked request was served by the pod that the decision named" in text
 
 
+@pytest.mark.parametrize("pickers", [1, 2])
+async def test_once_verifies_the_same_against_an_api_server(pickers: int) -> None:
+    up = await _start("--once", "--requests", "60", "--kube", "--pickers", str(pickers), "--secure")
+    output, _ = await up.communicate()
+    text = output.decode()
+    assert up.returncode == 0, text
+    assert "the objects are in the API server https://127.0.0.1:" in text
+    assert "answered 60 of 60; bypassed the picker: 0" in text
+    assert "every picked request was served by the pod that the decision named" in text
+
+
+async def test_several_pickers_without_an_api_server_are_refused() -> None:
+    up = await _start("--once", "--pickers", "2")
+    output, _ = await up.communicate()
+    assert up.returncode == 2
+    assert b"several pickers choose their leader in an API server: add --kube" in output
+
+
 async def test_once_counts_what_bypassed_a_dead_picker() -> None:
     up = await _start("--once", "--requests", "120", "--concurrency", "30", "--kill-picker")
     output, _ = await up.communicate()
@@ -42,6 +62,27 @@ async def test_once_counts_what_bypassed_a_dead_picker() -> None:
     bypassed = re.search(r"answered 120 of 120; bypassed the picker: (\d+)", text)
     assert bypassed is not None, text
     assert int(bypassed[1]) > 0
+
+
+async def test_live_prints_kubectl_lines_that_work_and_ctrl_c_ends_everything(tmp_path: Path) -> None:
+    up = await _start("--pods", "2", "--port", "0", "--rate", "20", "--kube", "--pickers", "2")
+    assert up.stdout is not None
+    try:
+        told = [(await up.stdout.readline()).decode().strip() for _ in range(6)]
+        export, *kubectl_lines = told[3:]
+        shell = CommandLine(Path(export.removeprefix("export KUBECONFIG=")), tmp_path)
+        get, patch = (shlex.split(line) for line in kubectl_lines)
+        listed = await shell.kubectl(*get[1:])
+        assert re.search(r"^inferencepool\S*/vllm-llama3.1-8b-instruct ", listed, re.MULTILINE), listed
+        assert re.search(r"^pod/vllm-0 ", listed, re.MULTILINE), listed
+        assert "patched" in await shell.kubectl(*patch[1:])
+        assert len(_children(up.pid)) == 5, "pods, API server, two pickers, Envoy"
+        children = _children(up.pid)
+    finally:
+        up.send_signal(signal.SIGINT)
+        await up.communicate()
+    assert up.returncode == 0
+    await eventually(lambda: not any(Path(f"/proc/{child}").exists() for child in children), what="children are gone")
 
 
 async def test_live_prints_a_curl_line_that_works_and_ctrl_c_ends_everything() -> None:
