@@ -68,14 +68,19 @@ async def test_live_prints_kubectl_lines_that_work_and_ctrl_c_ends_everything(tm
     up = await _start("--pods", "2", "--port", "0", "--rate", "20", "--kube", "--pickers", "2")
     assert up.stdout is not None
     try:
-        told = [(await up.stdout.readline()).decode().strip() for _ in range(6)]
-        export, *kubectl_lines = told[3:]
+        told = [(await up.stdout.readline()).decode().strip() for _ in range(7)]
+        export, *kubectl_lines, curl = told[3:]
         shell = CommandLine(Path(export.removeprefix("export KUBECONFIG=")), tmp_path)
         get, patch = (shlex.split(line) for line in kubectl_lines)
         listed = await shell.kubectl(*get[1:])
         assert re.search(r"^inferencepool\S*/vllm-llama3.1-8b-instruct ", listed, re.MULTILINE), listed
         assert re.search(r"^pod/vllm-0 ", listed, re.MULTILINE), listed
         assert "patched" in await shell.kubectl(*patch[1:])
+        token = await shell.kubectl(*shlex.split(curl.partition("$(kubectl ")[2].partition(")")[0]))
+        headers = {"Authorization": f"Bearer {token.strip()}"}
+        async with aiohttp.ClientSession(headers=headers) as session, session.get(curl.split()[-1]) as metrics:
+            assert metrics.status == 200
+            assert "inference_pool_ready_pods" in await metrics.text()
         assert len(_children(up.pid)) == 5, "pods, API server, two pickers, Envoy"
         children = _children(up.pid)
     finally:

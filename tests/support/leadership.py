@@ -67,7 +67,11 @@ class Leadership:
 async def watched_leadership(stack: LiveStack) -> AsyncIterator[Leadership]:
     """Watches while the block runs."""
     leadership = Leadership(stack)
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(leadership.watch())
+    watching = asyncio.ensure_future(leadership.watch())
+    try:
         yield leadership
+    finally:
         watching.cancel()
+        await asyncio.wait((watching,))
+        if not watching.cancelled():
+            watching.result()
