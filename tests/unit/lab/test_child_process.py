@@ -29,6 +29,9 @@ behaviour = sys.argv[1]
 if behaviour == "talk":
     for number in range(30):
         print("line", number, flush=True)
+elif behaviour == "show":
+    print(os.environ["POD_NAME"], "HOME" in os.environ, flush=True)
+    ready()
 elif behaviour == "fail":
     sys.exit("the disk is full")
 else:
@@ -95,6 +98,14 @@ async def test_a_second_start_waits_for_the_new_process(folder: Path) -> None:
     assert child.returncode == -signal.SIGKILL
     second = await child.start(Ready)
     assert second.pid == child.pid != first.pid
+    await child.stop()
+
+
+async def test_it_has_our_environment_and_what_it_is_given(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    child = ChildProcess("one", ["show"], folder, environment={"POD_NAME": "one-of-two"})
+    await child.start(Ready)
+    assert child.log_tail() == "one-of-two True"
     await child.stop()
 
 

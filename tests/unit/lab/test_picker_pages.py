@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from epp.core.domain.errors import ResourceExhausted
 from epp.core.domain.request import InferenceRequest
-from epp.edge.admin.gates import OpenGate
+from epp.edge.admin.gates import Gate, OpenGate, TokenFileGate
 from epp.edge.admin.pages import AdminPages, Readiness
 from epp.edge.admin.server import AdminServer
 from epp.edge.observe.decisions import DecisionLog
@@ -20,26 +21,27 @@ from tests.support.watched_pool import WatchedPool
 class Signals:
     """The picker's pages over a pool and a log of decisions."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Gate | None = None) -> None:
         self.pool = WatchedPool()
+        self.unready_reason = ""
         self.decisions = DecisionLog(lambda: 0.0)
         pages = AdminPages(
             metrics=self.pool.catalogue.prepare,
-            readiness=lambda: Readiness(is_ready=True),
+            readiness=lambda: Readiness(not self.unready_reason, self.unready_reason),
             decisions=self.decisions.prepare,
             endpoints=lambda: self.pool.reader.read().rows,
             config=lambda: lambda: "",
             self_check=lambda: list,
         )
-        self.server = AdminServer(pages, OpenGate(), port=0)
+        self.server = AdminServer(pages, gate or OpenGate(), port=0)
 
 
 @asynccontextmanager
-async def reading(signals: Signals) -> AsyncIterator[PickerPages]:
+async def reading(signals: Signals, token: str = "") -> AsyncIterator[PickerPages]:
     await signals.server.start()
     try:
         async with aiohttp.ClientSession() as session:
-            yield PickerPages(session, f"http://127.0.0.1:{signals.server.port}")
+            yield PickerPages(session, f"http://127.0.0.1:{signals.server.port}", token)
     finally:
         await signals.server.stop()
 
@@ -75,6 +77,23 @@ async def test_a_metric_is_the_sum_of_its_series() -> None:
         assert await pages.metric("epp_in_flight_requests") == 5
         assert await pages.metric("epp_in_flight") == 0, "the beginning of a name is no name"
         assert await pages.metric("no_such_metric") == 0
+
+
+async def test_guarded_pages_are_read_with_a_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("sesame")
+    async with reading(Signals(TokenFileGate(tmp_path / "token")), "sesame") as pages:
+        assert await pages.endpoints() == []
+    async with reading(Signals(TokenFileGate(tmp_path / "token"))) as pages:
+        with pytest.raises(aiohttp.ClientResponseError, match="401"):
+            await pages.endpoints()
+
+
+async def test_a_picker_says_why_it_is_not_ready() -> None:
+    signals = Signals()
+    async with reading(signals) as pages:
+        assert await pages.unready_reason() == ""
+        signals.unready_reason = "a standby: another leads"
+        assert await pages.unready_reason() == "not ready: a standby: another leads"
 
 
 async def test_a_picker_that_is_down_or_refuses_raises() -> None:
