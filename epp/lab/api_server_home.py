@@ -20,10 +20,8 @@ from epp.lab.shipped_files import shipped_folder
 CRDS = "crds/manifests.yaml"
 PICKER_ACCOUNT = "endpoint-picker"
 READER_ACCOUNT = "endpoint-picker-metrics-reader"
-PICKER_RIGHTS = ("rbac/service-account.yaml", "rbac/objects.yaml", "rbac/metrics-auth.yaml")
-"""what manifests/rbac/kustomization.yaml puts together"""
-ELECTION_RIGHTS = "rbac/leader-election.yaml"
-READER_RIGHTS = ("rbac/metrics-reader.yaml", "rbac/debug-reader.yaml")
+READER_RIGHTS = ("metrics-reader.yaml", "debug-reader.yaml")
+ELECTION_RIGHTS = "leader-election.yaml"
 TOKEN_S = 30 * 24 * 3600
 """in a pod the kubelet renews tokens, here nobody does"""
 
@@ -68,8 +66,8 @@ class ApiServerHome:
     async def start(self) -> None:
         """Starts the server and puts CRDs and rights into it; raises ChildError, ApiError, ShippedFileError."""
         await self.start_server()
-        rights = [*PICKER_RIGHTS, *READER_RIGHTS, *([ELECTION_RIGHTS] if self._with_election else [])]
-        await self.put(*_shipped(CRDS, *rights))
+        further = (*READER_RIGHTS, ELECTION_RIGHTS) if self._with_election else READER_RIGHTS
+        await self.put(*_crds_and_rights(further))
         self.pages_token = await self._writer.token(NAMESPACE, READER_ACCOUNT, TOKEN_S)
 
     async def start_server(self) -> None:
@@ -106,7 +104,10 @@ class ApiServerHome:
         return [f"--kubeconfig={path}", f"--pool-name={POOL_NAME}", f"--pool-namespace={NAMESPACE}", *election]
 
 
-def _shipped(*paths: str) -> Iterator[Manifest]:
+def _crds_and_rights(further: Sequence[str]) -> Iterator[Manifest]:
+    """The CRDs, then what `kubectl apply -k manifests/rbac` takes, then these files of that folder."""
     folder = shipped_folder("manifests", holding=CRDS)
-    for path in paths:
-        yield from yaml.safe_load_all((folder / path).read_text())
+    rights = folder / "rbac"
+    usual = yaml.safe_load((rights / "kustomization.yaml").read_text())["resources"]
+    for path in (folder / CRDS, *(rights / name for name in (*usual, *further))):
+        yield from yaml.safe_load_all(path.read_text())
