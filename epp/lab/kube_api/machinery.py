@@ -17,8 +17,8 @@ from epp.lab.kube_api.field_owners import NoOwners
 from epp.lab.kube_api.rbac import Rbac
 from epp.lab.kube_api.resources import BUILT_IN, Catalogue
 from epp.lab.kube_api.reviews import Reviews
-from epp.lab.kube_api.rules import NoRules
 from epp.lab.kube_api.schema import KindSchemas, SchemaSource
+from epp.lab.kube_api.schema_rules import SchemaRules
 from epp.lab.kube_api.storage import WINDOW_CHANGES, Store
 from epp.lab.kube_api.tls import Certificates, make_certificates
 from epp.lab.kube_api.tokens import Tokens
@@ -65,7 +65,7 @@ class Machinery:
         self.deletion = Deletion(self.store, clock)
         self.writes = Writes(
             self.store,
-            NoRules(),
+            SchemaRules(self.schemas),
             BuiltInAdmission(self.store),
             NoOwners(),
             self.deletion,

@@ -134,15 +134,22 @@ class Writes:
         if before is None:
             raise not_found(target.resource.plural, target.resource.group, target.name)
         shown = {**before.value, "apiVersion": target.resource.api_version}
-        return self.replace(target, before, change(shown), options)
+        return self.replace(target, before, change(shown), options, patched=True)
 
     def replace(
-        self, target: Target, before: Stored, body: Json, options: WriteOptions, *, managed: bool = True
+        self,
+        target: Target,
+        before: Stored,
+        body: Json,
+        options: WriteOptions,
+        *,
+        managed: bool = True,
+        patched: bool = False,
     ) -> Outcome:
         """Puts `body` in the place of `before`. Without `managed` its managedFields are taken as they are."""
         resource = target.resource
         self._check_version(target, before, body)
-        value, warnings = self._read(resource, self._addressed(target, body), options)
+        value, warnings = self._read(resource, self._addressed(target, body), options, patched=patched)
         value = self._merged(target, before.value, value)
         value = self._admission.admit(resource, value, before.value)
         if _generation_counts(value, before.value, resource):
@@ -199,10 +206,15 @@ class Writes:
             )
             raise conflict(resource.plural, resource.group, target.name, problem)
 
-    def _read(self, resource: Resource, value: Json, options: WriteOptions) -> tuple[Json, tuple[str, ...]]:
+    def _read(
+        self, resource: Resource, value: Json, options: WriteOptions, *, patched: bool = False
+    ) -> tuple[Json, tuple[str, ...]]:
         reading = self._rules.read(resource, value)
         if reading.unknown and options.field_validation == "Strict":
             problem = f"strict decoding error: {', '.join(reading.unknown)}"
+            if patched:
+                text = msgspec.json.encode(value).decode()
+                raise invalid("", "", "", [wrong_value("patch", text, problem)])
             raise bad_request(
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {problem}'
             )
