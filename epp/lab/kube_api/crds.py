@@ -6,8 +6,8 @@ from epp.lab.kube_api.json_object import Json
 from epp.lab.kube_api.resources import Catalogue, Column, Resource
 from epp.lab.kube_api.schema import Schema
 from epp.lab.kube_api.storage import Change, Store, Stored
+from epp.lab.kube_api.timestamps import timestamp
 from epp.lab.kube_api.watching import WatchHub
-from epp.lab.kube_api.writes import timestamp
 
 STORAGE_KEY = "apiextensions.k8s.io/customresourcedefinitions"
 AGE = "Age"

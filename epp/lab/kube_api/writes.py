@@ -1,6 +1,5 @@
 """Create, update and patch: one way for all resources, from what a client sent to what is stored."""
 
-import datetime as dt
 import string
 from collections.abc import Callable
 from random import Random
@@ -25,6 +24,7 @@ from epp.lab.kube_api.status import (
     wrong_value,
 )
 from epp.lab.kube_api.storage import Key, Store, Stored
+from epp.lab.kube_api.timestamps import timestamp
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 """generated names have no vowels, so that they spell nothing"""
@@ -92,8 +92,8 @@ class Writes:
         self._clock = clock
         self._random = random
 
-    def create(self, target: Target, body: Json, options: WriteOptions) -> Outcome:
-        """Stores a new object; raises ApiError."""
+    def create(self, target: Target, body: Json, options: WriteOptions, *, managed: bool = True) -> Outcome:
+        """Stores a new object; raises ApiError. Without `managed` its managedFields are taken as they are."""
         resource = target.resource
         metadata = dict(metadata_of(body))
         if metadata.get("resourceVersion"):
@@ -111,7 +111,8 @@ class Writes:
         if resource.storage_key not in _WITHOUT_GENERATION and resource.group != "rbac.authorization.k8s.io":
             value = with_metadata(value, generation=1)
         self._check(resource, value, None)
-        value = self._ownership.record(resource, value, None, options.field_manager, "")
+        if managed:
+            value = self._ownership.record(resource, value, None, options.field_manager, "")
         key = (target.namespace, metadata["name"])
         if self._store.get(resource.storage_key, key) is not None:
             raise already_exists(resource.plural, resource.group, key[1])
@@ -224,7 +225,9 @@ class Writes:
         """The parts that this path may change from `value`, all others from `before`."""
         old = metadata_of(before)
         if target.subresource:
-            metadata = old if target.resource.custom else metadata_of(value)
+            metadata = metadata_of(value)
+            if target.resource.custom:
+                metadata = {**old, "managedFields": metadata.get("managedFields")}
             value = {**before, "metadata": metadata, **({"status": value["status"]} if "status" in value else {})}
         elif "status" in target.resource.subresources:
             kept = {"status": before["status"]} if "status" in before else {}
@@ -251,11 +254,6 @@ class Writes:
     def _new_uid(self) -> str:
         digits = "".join(self._random.choices(string.hexdigits[:16], k=32))
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
-
-
-def timestamp(unix_s: float) -> str:
-    """As metadata has it: UTC, whole seconds."""
-    return dt.datetime.fromtimestamp(unix_s, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _generation_counts(value: Json, before: Json, resource: Resource) -> bool:
