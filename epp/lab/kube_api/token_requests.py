@@ -5,8 +5,9 @@ from collections.abc import Callable
 from epp.lab.kube_api.json_object import Json, metadata_of
 from epp.lab.kube_api.status import Cause, bad_request, invalid, not_found
 from epp.lab.kube_api.storage import Store
+from epp.lab.kube_api.timestamps import timestamp
 from epp.lab.kube_api.tokens import API_AUDIENCE, Tokens
-from epp.lab.kube_api.writes import Target, timestamp
+from epp.lab.kube_api.writes import Target
 
 LEAST_S = 600
 MOST_S = 2**32
