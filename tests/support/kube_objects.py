@@ -47,6 +47,14 @@ def install_crds(api: KubeApi, *groups: str) -> None:
             api.objects.create(yaml.safe_load(path.read_text()))
 
 
+def loosen(api: KubeApi, group: str, plural: str) -> None:
+    """Has the API server take anything for an object of that CRD, as one of another version may."""
+    loose = crd(group, plural)
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    loose["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema
+    api.objects.apply(loose)
+
+
 def pool(name: str = "pool", *, app: str = "vllm", ports: tuple[int, ...] = (8000,)) -> Json:
     return {
         "apiVersion": f"{POOL_GROUP}/v1",

@@ -180,6 +180,7 @@ def test_the_picker_may_read_what_it_needs_and_no_more() -> None:
             "resources": ["inferenceobjectives", "inferencemodelrewrites"],
             "verbs": READ,
         },
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
     ]
     assert rendered("ClusterRole").content["rules"] == [
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
