@@ -49,12 +49,12 @@ async def test_watching(connected: Any) -> None:
     seen: list[tuple[str, str]] = []
 
     async def follow() -> None:
-        version = listed.metadata.resource_version
-        stream = watch.Watch().stream(core.list_namespaced_pod, "default", resource_version=version, timeout_seconds=30)
-        async for event in stream:
-            seen.append((event["type"], event["object"].metadata.name))
-            if event["type"] == "DELETED":
-                return
+        query = {"resource_version": listed.metadata.resource_version, "timeout_seconds": 30}
+        async with watch.Watch() as watching:
+            async for event in watching.stream(core.list_namespaced_pod, "default", **query):
+                seen.append((event["type"], event["object"].metadata.name))
+                if event["type"] == "DELETED":
+                    return
 
     task = asyncio.create_task(follow())
     await core.create_namespaced_pod("default", pod("a"))
