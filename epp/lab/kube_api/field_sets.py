@@ -19,6 +19,8 @@ _NOBODYS_METADATA = frozenset(
         *("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"),
     )
 )
+_DEFAULT_KEYS = {"protocol": "TCP"}
+"""of ports; the published schemas of built-in kinds do not all tell their defaults"""
 _ANY = Schema({})
 
 
@@ -58,7 +60,8 @@ def step_of(item: Any, schema: Schema) -> str:
     keys = {}
     for key in schema.map_keys:
         below = schema.items.child(key) if schema.items else None
-        keys[key] = item.get(key, below.raw.get("default") if below else None)
+        default = below.raw.get("default") if below else None
+        keys[key] = item.get(key, default or _DEFAULT_KEYS.get(key))
     return f"k:{_json({key: each for key, each in keys.items() if each is not None})}"
 
 
