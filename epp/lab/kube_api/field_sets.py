@@ -29,7 +29,7 @@ def fields_of(value: Json, schema: Schema | None, *, without: Iterable[str] = ()
     found: set[Path] = set()
     for name, part in value.items():
         if name == "metadata":
-            own = {key: each for key, each in part.items() if key not in _NOBODYS_METADATA}
+            own = {key: each for key, each in (part or {}).items() if key not in _NOBODYS_METADATA}
             _collect(own, OBJECT_META, ("f:metadata",), found)
         elif name not in ("apiVersion", "kind", *without):
             _collect(part, (schema.child(name) if schema else None) or _ANY, (f"f:{name}",), found)
