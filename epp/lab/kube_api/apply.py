@@ -11,6 +11,7 @@ from epp.lab.kube_api.field_owners import FieldOwners, OwnedFields, Owner, Owner
 from epp.lab.kube_api.field_sets import Fields, Path, fields_of, shown, step_of, value_at
 from epp.lab.kube_api.json_object import Json, metadata_of, with_metadata
 from epp.lab.kube_api.options import WriteOptions
+from epp.lab.kube_api.reading import undecodable
 from epp.lab.kube_api.schema import OBJECT_META, Schema
 from epp.lab.kube_api.status import Cause, apply_conflict, bad_request
 from epp.lab.kube_api.storage import Store
@@ -31,6 +32,8 @@ class Apply:
         """Creates or changes the object; raises ApiError 400, 404, 409 or 422."""
         if not wanted.get("apiVersion") or not wanted.get("kind"):
             raise bad_request("Object 'Kind' or 'apiVersion' is missing in the applied configuration")
+        if problem := undecodable(wanted.get("metadata") or {}, OBJECT_META, f"{target.resource.kind}.metadata"):
+            raise bad_request(f"error decoding the applied configuration: {problem}")
         if metadata_of(wanted).get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
         resource = target.resource

@@ -19,6 +19,8 @@ _NOBODYS_METADATA = frozenset(
         *("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"),
     )
 )
+_DEFAULT_KEYS = {"protocol": "TCP"}
+"""of ports; the published schemas of built-in kinds do not all tell their defaults"""
 _ANY = Schema({})
 
 
@@ -27,7 +29,7 @@ def fields_of(value: Json, schema: Schema | None, *, without: Iterable[str] = ()
     found: set[Path] = set()
     for name, part in value.items():
         if name == "metadata":
-            own = {key: each for key, each in part.items() if key not in _NOBODYS_METADATA}
+            own = {key: each for key, each in (part or {}).items() if key not in _NOBODYS_METADATA}
             _collect(own, OBJECT_META, ("f:metadata",), found)
         elif name not in ("apiVersion", "kind", *without):
             _collect(part, (schema.child(name) if schema else None) or _ANY, (f"f:{name}",), found)
@@ -58,7 +60,8 @@ def step_of(item: Any, schema: Schema) -> str:
     keys = {}
     for key in schema.map_keys:
         below = schema.items.child(key) if schema.items else None
-        keys[key] = item.get(key, below.raw.get("default") if below else None)
+        default = below.raw.get("default") if below else None
+        keys[key] = item.get(key, default or _DEFAULT_KEYS.get(key))
     return f"k:{_json({key: each for key, each in keys.items() if each is not None})}"
 
 

@@ -37,13 +37,20 @@ def pruned(value: Any, schema: Schema, path: str, unknown: list[str]) -> Any:
     return value
 
 
-def without_nulls(value: Any) -> Any:
-    """Null and nothing are the same to a built-in kind."""
+def without_nulls(value: Any, schema: Schema | None = None) -> Any:
+    """Null and nothing are the same to a built-in kind; in a list it is an empty item."""
     if isinstance(value, dict):
-        return {name: without_nulls(part) for name, part in value.items() if part is not None}
+        below = schema.child if schema is not None else _unknown
+        return {name: without_nulls(part, below(name)) for name, part in value.items() if part is not None}
     if isinstance(value, list):
-        return [without_nulls(each) for each in value]
+        items = schema.items if schema is not None else None
+        empty: Any = "" if items is not None and items.type == "string" else {}
+        return [empty if each is None else without_nulls(each, items) for each in value]
     return value
+
+
+def _unknown(_: str) -> None:
+    """Without a schema nothing has one."""
 
 
 def with_defaults(value: Any, schema: Schema) -> Any:

@@ -10,6 +10,7 @@ from epp.lab.kube_api.resources import Resource
 from epp.lab.kube_api.rules import Reading
 from epp.lab.kube_api.schema import OBJECT_META, KindSchemas, Schema
 from epp.lab.kube_api.schema_checks import schema_problems
+from epp.lab.kube_api.shapes import check_shape, shape_of
 from epp.lab.kube_api.status import Cause, bad_request
 
 _HEAD = ("apiVersion", "kind", "metadata")
@@ -31,11 +32,14 @@ class SchemaRules:
         schema = self._schema(resource)
         metadata = self._metadata(resource, value, unknown)
         body = {name: part for name, part in value.items() if name not in _HEAD}
+        if not resource.custom:
+            check_shape(resource.kind, resource.version, body)
+            body = without_nulls(body, schema or shape_of(resource.kind))
         if schema is not None and resource.custom:
             body = with_defaults(pruned(body, schema, "", unknown), schema)
         elif schema is not None:
             self._decodable(resource, body, schema, resource.kind)
-            body = without_nulls(pruned(body, schema, "", unknown))
+            body = pruned(body, schema, "", unknown)
         head = {"apiVersion": value["apiVersion"], "kind": value["kind"], "metadata": metadata}
         return Reading({**head, **body}, tuple(unknown))
 
@@ -61,7 +65,7 @@ class SchemaRules:
     def _metadata(self, resource: Resource, value: Json, unknown: list[str]) -> Json:
         metadata = value.get("metadata") or {}
         self._decodable(resource, metadata, OBJECT_META, f"{resource.kind}.metadata")
-        read: Json = without_nulls(pruned(metadata_of(value), OBJECT_META, "metadata", unknown))
+        read: Json = without_nulls(pruned(metadata_of(value), OBJECT_META, "metadata", unknown), OBJECT_META)
         if "managedFields" in metadata and metadata["managedFields"] is not None:
             read["managedFields"] = metadata["managedFields"]  # its fieldsV1 may hold nothing but empty objects
         return read

@@ -88,6 +88,16 @@ async def test_items_of_lists_have_owners_of_their_own(kube: KubeClient) -> None
     assert [each["name"] for each in after["spec"]["template"]["spec"]["containers"]] == ["vllm"]
 
 
+async def test_ports_are_told_apart_by_number_and_protocol(kube: KubeClient) -> None:
+    service: Json = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}}
+    path = "/api/v1/namespaces/default/services/s"
+    service["spec"] = {"ports": [{"name": "grpc", "port": 9002}]}
+    await apply(kube, "a", service, path)
+    service["spec"] = {"ports": [{"name": "grpc", "port": 9002}, {"name": "udp", "port": 9002, "protocol": "UDP"}]}
+    _, after = await apply(kube, "a", service, path)
+    assert [(each["port"], each["protocol"]) for each in after["spec"]["ports"]] == [(9002, "TCP"), (9002, "UDP")]
+
+
 async def test_custom_resources_and_their_status(kube: KubeClient) -> None:
     await kube.create(CRDS, crd())
     value: Json = {"apiVersion": "lab.example.com/v1", "kind": "Widget", "metadata": {"name": "w"}}
