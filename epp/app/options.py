@@ -13,6 +13,7 @@ from epp.core.protocol.events import BodyMode
 from epp.core.routing.priority import BodyPriority
 from epp.core.scheduling.selector_text import parse_selector
 from epp.edge.admin.gates import is_loopback
+from epp.edge.certificates.ciphers import openssl_names
 
 BODY_MODES = {
     "full-duplex": BodyMode.FULL_DUPLEX_STREAMED,
@@ -82,8 +83,9 @@ class ServeOptions(msgspec.Struct, frozen=True):
     secure_serving: bool
     cert_path: Path | None
     cert_reload: bool
-    tls_min_version: str
-    tls_cipher_suites: tuple[str, ...]
+    only_tls_1_3: bool
+    tls_1_2_ciphers: tuple[str, ...]
+    """in OpenSSL's names; empty: the strong ones"""
     scrape_interval_s: float
     metrics_stale_after_s: float
     scrape_cpu_budget: float
@@ -179,6 +181,13 @@ def _check_selector(values: Mapping[str, Any]) -> None:
         raise FlagError("endpoint-selector", str(error)) from error
 
 
+def _ciphers(text: str) -> tuple[str, ...]:
+    try:
+        return openssl_names(tuple(filter(None, (name.strip() for name in text.split(",")))))
+    except ValueError as error:
+        raise FlagError("tls-cipher-suites", str(error)) from error
+
+
 def _cluster_options(
     values: Mapping[str, Any], environment: Mapping[str, str], given: tuple[str, ...]
 ) -> ClusterOptions:
@@ -244,8 +253,8 @@ def _options(
         secure_serving=bool(values["secure-serving"]),
         cert_path=path("cert-path"),
         cert_reload=bool(values["enable-cert-reload"]),
-        tls_min_version=text("tls-min-version"),
-        tls_cipher_suites=tuple(filter(None, (name.strip() for name in text("tls-cipher-suites").split(",")))),
+        only_tls_1_3=values["tls-min-version"] == "VersionTLS13",
+        tls_1_2_ciphers=_ciphers(text("tls-cipher-suites")),
         scrape_interval_s=float(values["refresh-metrics-interval"]),
         metrics_stale_after_s=float(values["metrics-staleness-threshold"]),
         scrape_cpu_budget=float(values["scrape-cpu-budget"]),

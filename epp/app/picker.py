@@ -3,11 +3,11 @@
 import asyncio
 import time
 from random import Random
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from epp.app.certificates import grpc_pair, metrics_tls
-from epp.app.cluster import Cluster
 from epp.app.config_watch import ConfigWatch
 from epp.app.configuration import config_from_file, dialects, page_options, page_tls, session_key
 from epp.app.conversations import grpc_settings, services_of
@@ -48,6 +48,9 @@ from epp.edge.observe.tee import TeeSink
 from epp.edge.scrape.metrics_page import MetricsPage
 from epp.edge.scrape.period import ScrapeBudget
 from epp.edge.scrape.poller import Poller, ScrapeProblem
+
+if TYPE_CHECKING:
+    from epp.app.cluster import Cluster
 
 RETRY_EVERY_S = 1.0
 """what could not be written for Envoy is tried again"""
@@ -180,9 +183,12 @@ class PickerProcess:
         """In a cluster the pages are for scrapers elsewhere, and guarded by the API server; else for this machine."""
         return self._options.metrics_bind_address or (EVERY_ADDRESS if self._cluster else LOOPBACK)
 
-    def _open_cluster(self, clock: Clock) -> Cluster | None:
+    def _open_cluster(self, clock: Clock) -> "Cluster | None":
         if objects_from(self._options, self._config) is not ObjectsFrom.API_SERVER:
             return None
+        # The client library takes half a second and 24 MiB, for which a picker without a cluster has no use.
+        from epp.app.cluster import Cluster  # noqa: PLC0415
+
         return Cluster(
             self._options,
             self._membership,

@@ -1,6 +1,7 @@
 """`epp serve`: starts a picker process, serves until SIGTERM or SIGINT, drains, ends."""
 
 import asyncio
+import gc
 
 import msgspec
 
@@ -25,6 +26,7 @@ async def serve(options: ServeOptions) -> None:
     signals = catch_signals()
     try:
         await picker.start()
+        _settle_memory()
         if options.ready_file is not None:
             write_ready(options.ready_file, picker.ports)
         logger.info("serving", version=__version__, **msgspec.structs.asdict(picker.ports))
@@ -45,3 +47,12 @@ async def serve(options: ServeOptions) -> None:
     finally:
         await picker.stop()
     logger.info("stopped")
+
+
+def _settle_memory() -> None:
+    """What start-up made stays until the end: the garbage collector need not look at it again and again.
+
+    Looking takes 65 ms, in which no request is answered.
+    """
+    gc.collect()
+    gc.freeze()

@@ -78,12 +78,15 @@ def as_written(given: Mapping[str, str | Sequence[str] | None]) -> dict[str, str
 def _run(**given: str | Sequence[str] | None) -> None:
     from epp.app.flag import FlagError
     from epp.app.options import parse_flags
-    from epp.app.serve import serve
+    from epp.edge.extproc.tls_limits import limit_tls
 
     try:
         options = parse_flags(as_written(given), os.environ)
     except FlagError as error:
         raise click.UsageError(str(error)) from error
+    limit_tls(os.environ, only_1_3=options.only_tls_1_3, ciphers=options.tls_1_2_ciphers)
+    from epp.app.serve import serve  # imports gRPC, which reads its limits then
+
     try:
         asyncio.run(serve(options))
     except PickerError as error:

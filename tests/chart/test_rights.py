@@ -4,13 +4,14 @@ from collections import defaultdict
 
 import pytest
 
-from tests.support.helm_chart import Object, Rendering, with_values
+from epp.app.cluster import LEASE_SUFFIX
+from tests.support.helm_chart import RELEASE, Object, Rendering, with_values
 
 READING = frozenset(("get", "list", "watch"))
 X, POOLS = "inference.networking.x-k8s.io", "inference.networking.k8s.io"
 ALWAYS = {
     ("inference", "", "pods"): READING,
-    ("inference", "", "events"): {"create", "patch"},
+    ("inference", "events.k8s.io", "events"): {"create"},
     ("inference", POOLS, "inferencepools"): READING,
     **{
         ("inference", group, kind): READING
@@ -22,7 +23,11 @@ GUARDED = {
     ("everywhere", "authentication.k8s.io", "tokenreviews"): {"create"},
     ("everywhere", "authorization.k8s.io", "subjectaccessreviews"): {"create"},
 }
-ELECTING = {("inference", "coordination.k8s.io", "leases"): {"get", "create", "update"}}
+LEASE = f"leases/epp-inference-{RELEASE}.{LEASE_SUFFIX}"
+ELECTING = {
+    ("inference", "coordination.k8s.io", "leases"): {"create"},
+    ("inference", "coordination.k8s.io", LEASE): {"get", "update"},
+}
 OPEN = "inferenceExtension.monitoring.prometheus.auth.enabled=false"
 
 Rights = dict[tuple[str, str, str], set[str]]

@@ -131,3 +131,29 @@ async def test_what_there_is(shell: CommandLine) -> None:
     assert ["pods", "po", "v1", "true", "Pod"] in listed
     assert "lab.example.com/v1\n" in await shell.kubectl("api-versions")
     assert "Server Version: v1.33" in await shell.kubectl("version")
+
+
+async def test_server_side_apply(shell: CommandLine) -> None:
+    apply = ("apply", "--server-side", "-f", "-")
+    await shell.kubectl(*apply, stdin=text(crd()))
+    out = await shell.kubectl(*apply, "--field-manager=a", stdin=text(widget("w", size=1), pod("p", labels={"x": "1"})))
+    assert out == "widget.lab.example.com/w serverside-applied\npod/p serverside-applied\n"
+    refused = await shell.try_kubectl(*apply, "--field-manager=b", stdin=text(widget("w", size=2)))
+    assert refused.code == 1
+    assert 'Apply failed with 1 conflict: conflict with "a": .spec.size' in refused.err
+    await shell.kubectl(*apply, "--field-manager=b", "--force-conflicts", stdin=text(widget("w", size=2)))
+    shown = yaml.safe_load(await shell.kubectl("get", "widget", "w", "-o", "yaml", "--show-managed-fields"))
+    assert {entry["manager"] for entry in shown["metadata"]["managedFields"]} == {"b"}
+    assert shown["spec"] == {"size": 2}
+
+
+async def test_mistakes_are_told_as_a_cluster_tells_them(shell: CommandLine) -> None:
+    await shell.kubectl("apply", "-f", "-", stdin=text(crd()))
+    refused = await shell.try_kubectl("apply", "-f", "-", stdin=text(widget("w", colours="red")))
+    assert 'strict decoding error: unknown field "spec.colours"' in refused.err
+    refused = await shell.try_kubectl("apply", "-f", "-", stdin=text(widget("w", size="big")))
+    assert 'Invalid value: "string": spec.size in body must be of type integer: "string"' in refused.err
+    refused = await shell.try_kubectl("apply", "-f", "-", stdin=text({**widget("w"), "kind": "Gadget"}))
+    assert 'no matches for kind "Gadget" in version "lab.example.com/v1"' in refused.err
+    assert (await shell.try_kubectl("apply", "--dry-run=server", "-f", "-", stdin=text(widget("w", size=1)))).code == 0
+    assert (await shell.try_kubectl("get", "widget", "w")).code == 1

@@ -20,6 +20,7 @@ from tests.support.kube_objects import (
     crd,
     followed,
     install_crds,
+    loosen,
     objective,
     pod,
     pool,
@@ -175,10 +176,7 @@ async def test_of_one_name_in_both_groups_that_of_llm_d_counts(cluster: KubeApi,
 
 
 async def test_an_object_with_a_mistake_is_left_out_and_its_author_told(cluster: KubeApi, tmp_path: Path) -> None:
-    loose = crd(ALPHA_GROUP, "inferenceobjectives")
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    loose["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema
-    cluster.objects.apply(loose)
+    loosen(cluster, ALPHA_GROUP, "inferenceobjectives")
     broken = objective("broken", 1)
     broken["spec"]["priority"] = "high"
     cluster.objects.create(broken)

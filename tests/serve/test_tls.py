@@ -117,3 +117,39 @@ async def test_a_replaced_certificate_counts_for_new_connections_once_it_is_whol
             assert await pick(envoy) == POD, "connections that were open go on"
         async with TlsClient(port, ca.cert_pem.bytes(), NAME) as envoy:
             assert await pick(envoy) == POD
+
+
+async def shaken(port: int, version: ssl.TLSVersion) -> str:
+    """The cipher that was agreed on; raises OSError or ssl.SSLError when there is none."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = version
+    context.set_alpn_protocols(["h2"])
+    _, writer = await asyncio.open_connection(HOST, port, ssl=context)
+    try:
+        agreed: str = writer.get_extra_info("cipher")[0]
+        return agreed
+    finally:
+        writer.transport.abort()
+
+
+async def test_the_oldest_version_and_the_ciphers_of_1_2(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    async with served_picker(tmp_path / "one", "--secure-serving", "--tls-min-version=VersionTLS13") as picker:
+        port = picker.ports.grpc_port
+        assert (await shaken(port, ssl.TLSVersion.TLSv1_3)).startswith("TLS_")
+        with pytest.raises(OSError):
+            await shaken(port, ssl.TLSVersion.TLSv1_2)
+    (tmp_path / "two").mkdir()
+    only = "--tls-cipher-suites=TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
+    async with served_picker(tmp_path / "two", "--secure-serving", only) as picker:
+        port = picker.ports.grpc_port
+        assert await shaken(port, ssl.TLSVersion.TLSv1_2) == "ECDHE-ECDSA-CHACHA20-POLY1305"
+        assert (await shaken(port, ssl.TLSVersion.TLSv1_3)).startswith("TLS_")
+
+
+async def test_a_cipher_that_is_not_taken_ends_the_start(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"--tls-cipher-suites: 'TLS_RSA_WITH_RC4_128_SHA' is no cipher suite"):
+        async with served_picker(tmp_path, "--secure-serving", "--tls-cipher-suites=TLS_RSA_WITH_RC4_128_SHA"):
+            pass

@@ -144,7 +144,7 @@ def crd(*, schema: Json | None = None, **version: Any) -> Json:
     }
 
 
-def widget(name: str, **spec: Any) -> Json:
+def widget(name: str, /, **spec: Any) -> Json:
     """A widget, in the namespace of the path."""
     return {"apiVersion": "lab.example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec}
 

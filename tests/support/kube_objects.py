@@ -23,6 +23,7 @@ from epp.edge.objects.findings import Notice
 from epp.edge.objects.kubernetes.access import AccessSettings, find_access
 from epp.edge.objects.kubernetes.api_server import ApiServer
 from epp.edge.objects.kubernetes.events import EventRecorder
+from epp.edge.objects.kubernetes.reflector import SILENCE_S
 from epp.edge.objects.kubernetes.source import KubernetesObjects
 from epp.edge.objects.object_store import WantedPool
 from epp.lab.kube_api.server import KubeApi
@@ -45,6 +46,14 @@ def install_crds(api: KubeApi, *groups: str) -> None:
     for group in groups or (POOL_GROUP, ALPHA_GROUP):
         for path in sorted(CRDS.glob(f"{group}_*.yaml")):
             api.objects.create(yaml.safe_load(path.read_text()))
+
+
+def loosen(api: KubeApi, group: str, plural: str) -> None:
+    """Has the API server take anything for an object of that CRD, as one of another version may."""
+    loose = crd(group, plural)
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    loose["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema
+    api.objects.apply(loose)
 
 
 def pool(name: str = "pool", *, app: str = "vllm", ports: tuple[int, ...] = (8000,)) -> Json:
@@ -143,12 +152,18 @@ async def followed(
     folder: Path,
     *,
     token: str | None = None,
+    token_file: Path | None = None,
     fixed_pool: InferencePool | None = None,
     pod_selector: str = "",
     name: str = "pool",
+    silence_s: float = SILENCE_S,
 ) -> AsyncIterator[Followed]:
-    """A source that follows the pool of that name, as the administrator unless a token is given."""
+    """A source that follows the pool of that name, as the administrator unless a token is given, or a file with one."""
     path = api.kubeconfig(folder / "kubeconfig", token=token)
+    if token_file is not None:
+        content = yaml.safe_load(path.read_text())
+        content["users"][0]["user"] = {"tokenFile": str(token_file)}
+        path.write_text(yaml.safe_dump(content))
     server = ApiServer(find_access(AccessSettings(kubeconfig=str(path)), {}), time.monotonic)
     sink, notices, event_problems = Sink(), list[Notice](), list[str]()
     recorder = EventRecorder(server, instance="epp-0", now=_now, on_problem=event_problems.append)
@@ -163,6 +178,7 @@ async def followed(
         on_notice=notices.append,
         clock=time.monotonic,
         random=random,
+        silence_s=silence_s,
     )
     running = [asyncio.ensure_future(each.run()) for each in (source, recorder)]
     try:

@@ -8,6 +8,7 @@ from aiohttp import web
 from tests.support.object_yaml import documents, pod_yaml, pool_yaml
 
 FIRST_HOST = 2
+PER_NETWORK = 250
 TRIES = 20
 
 
@@ -49,7 +50,7 @@ class MetricPods:
 @asynccontextmanager
 async def metric_pods(count: int) -> AsyncIterator[MetricPods]:
     """Serves the pages until the end."""
-    hosts = [f"127.0.0.{FIRST_HOST + number}" for number in range(count)]
+    hosts = [f"127.0.{number // PER_NETWORK}.{FIRST_HOST + number % PER_NETWORK}" for number in range(count)]
     pods = MetricPods(hosts, 0)
 
     async def answer(request: web.Request) -> web.Response:
@@ -81,4 +82,4 @@ async def _listen(runner: web.AppRunner, hosts: Sequence[str]) -> int:
                 await site.stop()
         else:
             return port
-    raise AssertionError(f"no port in {TRIES} is free on all of {hosts}")
+    raise AssertionError(f"no port in {TRIES} is free on all of {len(hosts)} addresses from {hosts[0]}")

@@ -56,6 +56,16 @@ class ServedPicker:
         async with self._session.get(f"http://{HOST}:{self.ports.metrics_port}{path}") as response:
             return response.status, await response.text()
 
+    async def until_page(self, path: str, token: str, text: str) -> None:
+        """Waits until a page shows `text` to the holder of a token."""
+        headers = {"Authorization": f"Bearer {token}"}
+
+        async def shows() -> bool:
+            async with self._session.get(f"http://{HOST}:{self.ports.metrics_port}{path}", headers=headers) as response:
+                return text in await response.text()
+
+        await self.until(shows, f"{text} at {path}")
+
     async def findings(self) -> dict[str, dict[str, str]]:
         """The self-check's findings by check."""
         _, text = await self.get("/debug/self-check")

@@ -16,7 +16,8 @@ INTRODUCTION = f"""\
 # Metrics
 
 `GET /metrics` on port 9090 (`--metrics-port`) answers in the Prometheus text format, or in OpenMetrics when the client
-asks for it. On a loopback address the page is open; elsewhere it needs a bearer token (`--metrics-token-file`).
+asks for it. On a loopback address the page is open; elsewhere it needs a bearer token: that of `--metrics-token-file`,
+or in a cluster one whose owner the API server lets `get /metrics`.
 
 Facts that the gateway API inference extension (GIE) and llm-d-router also report have their names here. The dialect
 says which: `gie` (default), `llm-d`, or `both`. Names that begin with `epp_` are ours and always there, as are the

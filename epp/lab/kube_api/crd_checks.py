@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from epp.lab.kube_api.json_object import Json, dig, metadata_of
 from epp.lab.kube_api.status import Cause, required, wrong_value
+from epp.lab.kube_api.structural import structural_problems
 
 APPROVAL = "api-approved.kubernetes.io"
 _PROTECTED = re.compile(r"(?:.*\.)?(?:k8s|kubernetes)\.io")
@@ -90,6 +91,8 @@ def _one_version_problems(version: Json, field: str) -> Iterator[Cause]:
         yield required(f"{field}.served")
     if not dig(version, "schema", "openAPIV3Schema"):
         yield required(f"{field}.schema.openAPIV3Schema", "schemas are required")
+    else:
+        yield from structural_problems(version["schema"]["openAPIV3Schema"], f"{field}.schema.openAPIV3Schema")
     for number, column in enumerate(version.get("additionalPrinterColumns") or ()):
         for part in ("name", "type", "jsonPath"):
             if not column.get(part):

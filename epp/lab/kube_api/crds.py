@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from epp.lab.kube_api.json_object import Json, metadata_of
+from epp.lab.kube_api.json_object import Json
 from epp.lab.kube_api.resources import Catalogue, Column, Resource
+from epp.lab.kube_api.schema import Schema
 from epp.lab.kube_api.storage import Change, Store, Stored
+from epp.lab.kube_api.timestamps import timestamp
 from epp.lab.kube_api.watching import WatchHub
-from epp.lab.kube_api.writes import timestamp
 
 STORAGE_KEY = "apiextensions.k8s.io/customresourcedefinitions"
 AGE = "Age"
@@ -104,6 +105,7 @@ def _resource(spec: Json, version: Json, storage: str) -> Resource:
         custom=True,
         unconditional_update=False,
         columns=tuple(_column(each) for each in version.get("additionalPrinterColumns") or ()),
+        schema=Schema(version["schema"]["openAPIV3Schema"]),
         selectable=tuple(each["jsonPath"].lstrip(".") for each in version.get("selectableFields") or ()),
         stored_as=storage,
         warning=version.get("deprecationWarning") or deprecated,
@@ -119,8 +121,3 @@ def _column(column: Json) -> Column:
         description=column.get("description", ""),
         priority=column.get("priority", 0),
     )
-
-
-def full_name(crd: Json) -> str:
-    """`<plural>.<group>`, which its name must be."""
-    return str(metadata_of(crd).get("name", ""))

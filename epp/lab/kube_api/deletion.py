@@ -1,6 +1,5 @@
 """Deletion: at once, with grace, or when the last finalizer is gone."""
 
-import datetime as dt
 from collections.abc import Callable
 
 from epp.lab.kube_api.json_object import Json, dig, metadata_of, with_metadata
@@ -8,6 +7,7 @@ from epp.lab.kube_api.options import DeleteOptions
 from epp.lab.kube_api.resources import Resource
 from epp.lab.kube_api.status import conflict, not_found
 from epp.lab.kube_api.storage import Key, Store, Stored
+from epp.lab.kube_api.timestamps import timestamp
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
@@ -88,8 +88,7 @@ class Deletion:
             grace_s = metadata.get("deletionGracePeriodSeconds", 0)
         fields: Json = {"deletionGracePeriodSeconds": grace_s, "finalizers": finalizers or None}
         if not was_deleted:
-            when = dt.datetime.fromtimestamp(self._clock() + grace_s, dt.UTC)
-            fields["deletionTimestamp"] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
+            fields["deletionTimestamp"] = timestamp(self._clock() + grace_s)
             if metadata.get("generation"):
                 fields["generation"] = metadata["generation"] + 1
         value = with_metadata(stored.value, **fields)

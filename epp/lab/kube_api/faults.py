@@ -13,7 +13,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     times            how many requests it meets, None for all
     delay_s          seconds before the request is looked at
-    status           this answer instead: 401, 403, 404, 410, 429, 500, 503 or any other error status
+    forbidden        403 as if no role allowed it
+    status           this answer instead: 401, 404, 410, 429, 500, 503 or any other error status
     retry_after_s    of a 429 or a 503
     cut_after_bytes  the connection is cut after that many bytes of the answer's body; 0: before the answer
     silent           a watch answers its headers and then nothing, with the connection open
@@ -26,6 +27,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     times: int | None = None
     delay_s: float = 0.0
+    forbidden: bool = False
     status: int | None = None
     retry_after_s: int = 1
     cut_after_bytes: int | None = None
@@ -58,7 +60,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
                 headers = {"Retry-After": str(self.retry_after_s)}
                 return ApiError(503, "ServiceUnavailable", text, {}, headers=headers)
             case code:
-                reason = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}.get(code, "")
+                reason = {401: "Unauthorized", 404: "NotFound"}.get(code, "")
                 return ApiError(code, reason, f"injected fault {code}")
 
 

@@ -12,11 +12,12 @@ from epp.lab.kube_api.listing import selection
 from epp.lab.kube_api.machinery import Machinery
 from epp.lab.kube_api.options import list_options
 from epp.lab.kube_api.paths import Paths
+from epp.lab.kube_api.rbac import refusal
 from epp.lab.kube_api.request_info import RequestInfo, read_request
 from epp.lab.kube_api.resource_requests import Call, ResourceRequests, find_resource
 from epp.lab.kube_api.responses import JSON_TYPE, ConnectionCut, answer, cut, refused, send
 from epp.lab.kube_api.status import ApiError, PageNotFound, qualified, unauthorized
-from epp.lab.kube_api.tokens import Authenticated
+from epp.lab.kube_api.tokens import API_AUDIENCE, Authenticated
 from epp.lab.kube_api.users import User
 from epp.lab.kube_api.watching import Watch
 
@@ -57,6 +58,8 @@ class HttpRequests:
                 await _suffer(request, fault)
             if authenticated is None:
                 raise unauthorized()
+            if fault is not None and fault.forbidden:
+                raise refusal(authenticated.user, info)
             self._machinery.rbac.require(authenticated.user, info)
             if info.verb == "watch":
                 return await self._watch(request, info, authenticated.user, fault)
@@ -68,7 +71,8 @@ class HttpRequests:
 
     def _authenticated(self, request: web.BaseRequest) -> Authenticated | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        return self._machinery.tokens.check(token.strip()) if scheme.lower() == "bearer" else None
+        found = self._machinery.tokens.check(token.strip()) if scheme.lower() == "bearer" else None
+        return found if found and API_AUDIENCE in found.audiences else None
 
     async def _served(self, request: web.BaseRequest, info: RequestInfo, user: User) -> web.Response:
         if not info.resource:
@@ -111,8 +115,8 @@ class HttpRequests:
             await response.prepare(request)
             async with asyncio.timeout(options.timeout_s):
                 await self._stream(request, response, watch, fault)
-        except TimeoutError:
-            pass  # the time that the client named is over: the normal end of a watch
+        except (TimeoutError, ConnectionResetError):
+            pass  # the time that the client named is over, or the client is gone: the normal ends of a watch
         finally:
             self._machinery.hub.close(watch)
         return response

@@ -15,12 +15,14 @@ class DefinitionsFile:
         self._path = path
 
     def definitions(self) -> Mapping[str, Mapping[str, Any]]:
-        """By name; raises OSError and msgspec.DecodeError."""
+        """By name; raises OSError, and msgspec.DecodeError for a file of something else."""
         return _read(self._path)
 
 
 @cache
 def _read(path: Path) -> Mapping[str, Mapping[str, Any]]:
     whole = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    found: Mapping[str, Mapping[str, Any]] = whole.get("$defs") or whole["definitions"]
+    found: Mapping[str, Mapping[str, Any]] | None = whole.get("$defs") or whole.get("definitions")
+    if found is None:
+        raise msgspec.DecodeError(f"{path} has neither $defs nor definitions")
     return found

@@ -7,18 +7,19 @@ from random import Random
 import msgspec
 
 from epp.lab.kube_api.admission import BuiltInAdmission
+from epp.lab.kube_api.apply import Apply
 from epp.lab.kube_api.audit import AuditLog
 from epp.lab.kube_api.bootstrap import bootstrap
 from epp.lab.kube_api.controllers import Controllers
 from epp.lab.kube_api.crds import CustomResources
 from epp.lab.kube_api.deletion import Deletion
 from epp.lab.kube_api.faults import Faults
-from epp.lab.kube_api.field_owners import NoOwners
+from epp.lab.kube_api.field_owners import FieldOwners
 from epp.lab.kube_api.rbac import Rbac
 from epp.lab.kube_api.resources import BUILT_IN, Catalogue
 from epp.lab.kube_api.reviews import Reviews
-from epp.lab.kube_api.rules import NoRules
 from epp.lab.kube_api.schema import KindSchemas, SchemaSource
+from epp.lab.kube_api.schema_rules import SchemaRules
 from epp.lab.kube_api.storage import WINDOW_CHANGES, Store
 from epp.lab.kube_api.tls import Certificates, make_certificates
 from epp.lab.kube_api.tokens import Tokens
@@ -63,15 +64,17 @@ class Machinery:
         self.reviews = Reviews(self.tokens, self.rbac)
         self.hub = WatchHub(self.store)
         self.deletion = Deletion(self.store, clock)
+        owners = FieldOwners(self.schemas, clock)
         self.writes = Writes(
             self.store,
-            NoRules(),
+            SchemaRules(self.schemas),
             BuiltInAdmission(self.store),
-            NoOwners(),
+            owners,
             self.deletion,
             clock=clock,
             random=Random(seed),
         )
+        self.apply = Apply(self.store, self.writes, owners)
         self.custom = CustomResources(self.store, self.catalogue, self.hub, clock)
         self.faults = Faults()
         self.audit = AuditLog()

@@ -25,6 +25,10 @@ VERSION = {
     "compiler": "",
     "platform": "linux/amd64",
 }
+_OPEN_API_V2 = {"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.33.0"}, "paths": {}}
+_OPEN_API_V2_AS_PROTOBUF = b"\x0a\x032.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.33.0\x42\x00"
+"""the same in the form of gnostic's openapi_v2.Document"""
+_PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 _HEALTH = ("/healthz", "/livez", "/readyz")
 
 
@@ -46,6 +50,8 @@ class Paths:
             return self._roots(path, headers.get("Accept", ""))
         if path == "/openapi/v3":
             return _json(self._open_api.index())
+        if path == "/openapi/v2":
+            return _open_api_v2(headers.get("Accept", ""))
         if path.startswith("/openapi/v3/"):
             document = self._open_api.document(path.removeprefix("/openapi/v3/"))
             if document is None:
@@ -82,3 +88,10 @@ class Paths:
 
 def _json(value: Json) -> web.Response:
     return answer(msgspec.json.encode(value))
+
+
+def _open_api_v2(accept: str) -> web.Response:
+    """A document without paths: who asks for version 2 has not found what they want in version 3."""
+    if _PROTOBUF_V2 in accept:
+        return answer(_OPEN_API_V2_AS_PROTOBUF, content_type=_PROTOBUF_V2.replace("@", "."))
+    return _json(_OPEN_API_V2)

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from epp.app.whole_file import replace_file
+from epp.lab.kube_api.schema import SchemaSource
 from epp.lab.kube_api.server import KubeApi, KubeApiSettings
 
 
@@ -23,7 +24,12 @@ class StartError(Exception):
 
 
 async def serve(
-    settings: KubeApiSettings, *, kubeconfig: Path, ready_file: Path | None, announce: Callable[[str], None]
+    settings: KubeApiSettings,
+    *,
+    schemas: SchemaSource | None,
+    kubeconfig: Path,
+    ready_file: Path | None,
+    announce: Callable[[str], None],
 ) -> None:
     """Runs until the first SIGTERM or SIGINT. Raises StartError."""
     stopped = asyncio.Event()
@@ -31,9 +37,9 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     try:
-        api = KubeApi(settings)
+        api = KubeApi(settings, schemas=schemas)
     except (msgspec.DecodeError, OSError) as error:
-        raise StartError(f"state file {settings.state}: {error}") from error
+        raise StartError(f"state or schema file: {error}") from error
     try:
         await api.start()
     except OSError as error:

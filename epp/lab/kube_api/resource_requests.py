@@ -1,7 +1,6 @@
 """The verbs on resources: from a parsed request to an answer. Authorisation has been done before."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -10,7 +9,7 @@ from epp.lab.kube_api.body import read_json, read_object
 from epp.lab.kube_api.json_object import Json, metadata_of
 from epp.lab.kube_api.listing import list_page
 from epp.lab.kube_api.machinery import Machinery
-from epp.lab.kube_api.options import DeleteOptions, delete_options, list_options, write_options
+from epp.lab.kube_api.options import DeleteOptions, WriteOptions, delete_options, list_options, write_options
 from epp.lab.kube_api.patches import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, json_patch, merge_patch
 from epp.lab.kube_api.representation import Representation, wanted_form
 from epp.lab.kube_api.request_info import RequestInfo
@@ -19,8 +18,10 @@ from epp.lab.kube_api.responses import answer
 from epp.lab.kube_api.status import (
     PageNotFound,
     bad_request,
+    invalid,
     method_not_allowed,
     not_found,
+    required,
     unsupported_media_type,
 )
 from epp.lab.kube_api.storage import Stored
@@ -130,8 +131,19 @@ class ResourceRequests:
 
     def _patch(self, call: Call) -> web.Response:
         options = write_options(call.query, call.user_agent)
+        if call.content_type == APPLY_PATCH:
+            return self._apply(call, options)
         change = self._change(call)
         return self._written(call, self._machinery.writes.patch(call.target, change, options), ())
+
+    def _apply(self, call: Call, options: WriteOptions) -> web.Response:
+        if not call.query.get("fieldManager"):
+            cause = required("fieldManager", "is required for apply patch")
+            raise invalid("PatchOptions", "meta.k8s.io", "", [cause])
+        body, twice = read_object(call.body, call.content_type)
+        if twice and options.field_validation == "Strict":
+            raise bad_request(f"error decoding YAML: strict decoding error: {', '.join(twice)}")
+        return self._written(call, self._machinery.apply.apply(call.target, body, options), twice)
 
     def _change(self, call: Call) -> Callable[[Json], Json]:
         accepted = [JSON_PATCH, MERGE_PATCH, *(() if call.resource.custom else (STRATEGIC_PATCH,))]
@@ -179,7 +191,7 @@ class ResourceRequests:
         done = self._machinery.deletion.finish(call.resource, call.target.key, written)
         return answer(msgspec.json.encode(done.value))
 
-    def _strict(self, call: Call, twice: tuple[str, ...]) -> Any:
+    def _strict(self, call: Call, twice: tuple[str, ...]) -> WriteOptions:
         options = write_options(call.query, call.user_agent)
         if twice and options.field_validation == "Strict":
             kind = call.resource.kind

@@ -5,8 +5,10 @@ from typing import Any
 
 from epp.lab.kube_api.json_object import Json, metadata_of
 from epp.lab.kube_api.rbac import Rbac
+from epp.lab.kube_api.reading import without_nulls
 from epp.lab.kube_api.request_info import RequestInfo
 from epp.lab.kube_api.resources import Resource
+from epp.lab.kube_api.shapes import check_shape
 from epp.lab.kube_api.status import Cause, bad_request, invalid, required
 from epp.lab.kube_api.tokens import API_AUDIENCE, Tokens
 from epp.lab.kube_api.users import User
@@ -32,7 +34,8 @@ class Reviews:
         given = body.get("kind", resource.kind)
         if given != resource.kind or body.get("apiVersion", resource.api_version) != resource.api_version:
             raise bad_request(f'{given} in version "{resource.version}" cannot be handled as a {resource.kind}')
-        spec = body.get("spec") or {}
+        check_shape(resource.kind, resource.version, body)
+        spec = without_nulls(body.get("spec") or {})
         if resource.kind == "LocalSubjectAccessReview":
             asked = (spec.get("resourceAttributes") or {}).get("namespace", "")
             if asked != namespace:

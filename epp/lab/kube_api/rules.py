@@ -25,15 +25,3 @@ class Rules(Protocol):
 
     def problems(self, resource: Resource, value: Json, before: Json | None) -> list[Cause]:
         """Everything that is wrong with it."""
-
-
-class NoRules:
-    """Stores everything as it comes."""
-
-    def read(self, resource: Resource, value: Json) -> Reading:  # noqa: ARG002
-        """As it is."""
-        return Reading(value)
-
-    def problems(self, resource: Resource, value: Json, before: Json | None) -> list[Cause]:  # noqa: ARG002
-        """None."""
-        return []

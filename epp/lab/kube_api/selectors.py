@@ -100,7 +100,9 @@ def match_labels(selector: Mapping[str, Any]) -> Condition:
         operator = operators.get(expression.get("operator", ""))
         if operator is None:
             raise bad_request(f"{expression.get('operator')!r} is not a valid label selector operator")
-        requirements.append(Requirement(expression["key"], operator, frozenset(expression.get("values") or ())))
+        requirements.append(
+            Requirement(expression.get("key") or "", operator, frozenset(expression.get("values") or ()))
+        )
     return lambda value: all(each.holds(labels_of(value)) for each in requirements)
 
 

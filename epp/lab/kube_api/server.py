@@ -8,7 +8,7 @@ async with KubeApi() as api:
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -69,6 +69,7 @@ class KubeApi:
         self._machinery = self._made(self._journal.read() if self._journal else None)
         self._runner: web.ServerRunner | None = None
         self._server: web.Server | None = None
+        self._door: _Door | None = None
         self._timer: asyncio.Task[None] | None = None
 
     @property
@@ -135,9 +136,8 @@ class KubeApi:
 
     async def start(self) -> None:
         """Listens; raises OSError."""
-        self._server = web.Server(
-            HttpRequests(self._machinery, self._clock).handle, handler_cancellation=True, access_log=None
-        )
+        self._door = _Door(HttpRequests(self._machinery, self._clock).handle)
+        self._server = web.Server(self._door.handle, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(self._server, shutdown_timeout=_STOP_GRACE_S)
         await self._runner.setup()
         context = self._machinery.certificates.server_context()
@@ -216,6 +216,27 @@ class KubeApi:
             self._timer = None
 
     async def _close(self) -> None:
+        if self._door is not None:
+            self._door.is_shut = True
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = self._server = None
+
+
+class _Door:
+    """Lets requests in until it is shut.
+
+    A connection that is in its handshake while the server stops outlives it; a process that ends has no such guests.
+    """
+
+    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        self._handle = handle
+        self.is_shut = False
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers, or cuts the connection."""
+        if self.is_shut:
+            if request.transport is not None:
+                request.transport.abort()
+            raise asyncio.CancelledError
+        return await self._handle(request)

@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 from epp.lab.kube_api.json_object import Json, metadata_of
+from epp.lab.kube_api.reading import without_nulls
+from epp.lab.kube_api.shapes import check_shape
 from epp.lab.kube_api.status import Cause, bad_request, invalid, not_found
 from epp.lab.kube_api.storage import Store
+from epp.lab.kube_api.timestamps import timestamp
 from epp.lab.kube_api.tokens import API_AUDIENCE, Tokens
-from epp.lab.kube_api.writes import Target, timestamp
+from epp.lab.kube_api.writes import Target
 
 LEAST_S = 600
 MOST_S = 2**32
@@ -27,7 +30,8 @@ class TokenRequests:
         account = self._store.get("/serviceaccounts", target.key)
         if account is None:
             raise not_found("serviceaccounts", "", target.name)
-        spec = body.get("spec") or {}
+        check_shape("TokenRequest", "v1", body)
+        spec = without_nulls(body.get("spec") or {})
         lifetime_s = spec.get("expirationSeconds") or DEFAULT_S
         if not LEAST_S <= lifetime_s <= MOST_S:
             problem = f"Invalid value: {lifetime_s}: may not specify a duration less than 10 minutes"

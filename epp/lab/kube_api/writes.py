@@ -1,6 +1,5 @@
 """Create, update and patch: one way for all resources, from what a client sent to what is stored."""
 
-import datetime as dt
 import string
 from collections.abc import Callable
 from random import Random
@@ -25,6 +24,7 @@ from epp.lab.kube_api.status import (
     wrong_value,
 )
 from epp.lab.kube_api.storage import Key, Store, Stored
+from epp.lab.kube_api.timestamps import timestamp
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 """generated names have no vowels, so that they spell nothing"""
@@ -92,8 +92,8 @@ class Writes:
         self._clock = clock
         self._random = random
 
-    def create(self, target: Target, body: Json, options: WriteOptions) -> Outcome:
-        """Stores a new object; raises ApiError."""
+    def create(self, target: Target, body: Json, options: WriteOptions, *, managed: bool = True) -> Outcome:
+        """Stores a new object; raises ApiError. Without `managed` its managedFields are taken as they are."""
         resource = target.resource
         metadata = dict(metadata_of(body))
         if metadata.get("resourceVersion"):
@@ -111,7 +111,8 @@ class Writes:
         if resource.storage_key not in _WITHOUT_GENERATION and resource.group != "rbac.authorization.k8s.io":
             value = with_metadata(value, generation=1)
         self._check(resource, value, None)
-        value = self._ownership.record(resource, value, None, options.field_manager, "")
+        if managed:
+            value = self._ownership.record(resource, value, None, options.field_manager, "")
         key = (target.namespace, metadata["name"])
         if self._store.get(resource.storage_key, key) is not None:
             raise already_exists(resource.plural, resource.group, key[1])
@@ -134,15 +135,22 @@ class Writes:
         if before is None:
             raise not_found(target.resource.plural, target.resource.group, target.name)
         shown = {**before.value, "apiVersion": target.resource.api_version}
-        return self.replace(target, before, change(shown), options)
+        return self.replace(target, before, change(shown), options, patched=True)
 
     def replace(
-        self, target: Target, before: Stored, body: Json, options: WriteOptions, *, managed: bool = True
+        self,
+        target: Target,
+        before: Stored,
+        body: Json,
+        options: WriteOptions,
+        *,
+        managed: bool = True,
+        patched: bool = False,
     ) -> Outcome:
         """Puts `body` in the place of `before`. Without `managed` its managedFields are taken as they are."""
         resource = target.resource
         self._check_version(target, before, body)
-        value, warnings = self._read(resource, self._addressed(target, body), options)
+        value, warnings = self._read(resource, self._addressed(target, body), options, patched=patched)
         value = self._merged(target, before.value, value)
         value = self._admission.admit(resource, value, before.value)
         if _generation_counts(value, before.value, resource):
@@ -199,10 +207,15 @@ class Writes:
             )
             raise conflict(resource.plural, resource.group, target.name, problem)
 
-    def _read(self, resource: Resource, value: Json, options: WriteOptions) -> tuple[Json, tuple[str, ...]]:
+    def _read(
+        self, resource: Resource, value: Json, options: WriteOptions, *, patched: bool = False
+    ) -> tuple[Json, tuple[str, ...]]:
         reading = self._rules.read(resource, value)
         if reading.unknown and options.field_validation == "Strict":
             problem = f"strict decoding error: {', '.join(reading.unknown)}"
+            if patched:
+                text = msgspec.json.encode(value).decode()
+                raise invalid("", "", "", [wrong_value("patch", text, problem)])
             raise bad_request(
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {problem}'
             )
@@ -212,7 +225,9 @@ class Writes:
         """The parts that this path may change from `value`, all others from `before`."""
         old = metadata_of(before)
         if target.subresource:
-            metadata = old if target.resource.custom else metadata_of(value)
+            metadata = metadata_of(value)
+            if target.resource.custom:
+                metadata = {**old, "managedFields": metadata.get("managedFields")}
             value = {**before, "metadata": metadata, **({"status": value["status"]} if "status" in value else {})}
         elif "status" in target.resource.subresources:
             kept = {"status": before["status"]} if "status" in before else {}
@@ -239,11 +254,6 @@ class Writes:
     def _new_uid(self) -> str:
         digits = "".join(self._random.choices(string.hexdigits[:16], k=32))
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
-
-
-def timestamp(unix_s: float) -> str:
-    """As metadata has it: UTC, whole seconds."""
-    return dt.datetime.fromtimestamp(unix_s, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _generation_counts(value: Json, before: Json, resource: Resource) -> bool:

@@ -221,9 +221,13 @@ def test_client_certificates_need_tls() -> None:
 
 
 def test_tls_limits() -> None:
-    options = parsed(tls_min_version="VersionTLS13", tls_cipher_suites="TLS_A, TLS_B,")
-    assert (options.tls_min_version, options.tls_cipher_suites) == ("VersionTLS13", ("TLS_A", "TLS_B"))
+    suites = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256,"
+    options = parsed(tls_min_version="VersionTLS13", tls_cipher_suites=suites)
+    assert options.only_tls_1_3
+    assert options.tls_1_2_ciphers == ("ECDHE-RSA-AES128-GCM-SHA256",)
+    assert not parsed().only_tls_1_3
     assert "'VersionTLS10' is none of" in str(refusal(tls_min_version="VersionTLS10"))
+    assert "'TLS_A' is no cipher suite" in str(refusal(tls_cipher_suites="TLS_A"))
 
 
 def test_what_has_no_effect_is_accepted_and_said() -> None:

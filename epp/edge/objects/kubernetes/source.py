@@ -14,7 +14,7 @@ from epp.edge.objects.decode import PoolObject, decode_manifest
 from epp.edge.objects.findings import Findings, Notice
 from epp.edge.objects.kubernetes.api_server import ApiServer
 from epp.edge.objects.kubernetes.events import EventRecorder
-from epp.edge.objects.kubernetes.reflector import Condition, Named, Reflector, Sync
+from epp.edge.objects.kubernetes.reflector import SILENCE_S, Condition, Named, Reflector, Sync
 from epp.edge.objects.kubernetes.resources import LLM_D_GROUP, Resource, attached, pods, pools
 from epp.edge.objects.manifest import Origin, RawManifest
 from epp.edge.objects.object_store import ObjectStore, WantedPool
@@ -40,16 +40,18 @@ class KubernetesObjects:
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float],
+        silence_s: float = SILENCE_S,
     ) -> None:
         """`wanted` has all three parts. With `fixed_pool` nothing but pods is read: those that `pod_selector` selects.
 
-        `recorder` tells the authors of objects with mistakes.
+        `recorder` tells the authors of objects with mistakes. A watch is begun anew after `silence_s` without a word.
         """
         self._api = api
         self._sink = sink
         self._clock = clock
         self._sleep = sleep
         self._random = random
+        self._silence_s = silence_s
         self._recorder = recorder
         self._namespace = wanted.namespace
         self._fixed_selector = pod_selector
@@ -146,7 +148,15 @@ class KubernetesObjects:
         self._changed.set()
 
     def _reflector(self, resource: Resource) -> Reflector:
-        return Reflector(self._api, resource, self, clock=self._clock, sleep=self._sleep, random=self._random)
+        return Reflector(
+            self._api,
+            resource,
+            self,
+            clock=self._clock,
+            sleep=self._sleep,
+            random=self._random,
+            silence_s=self._silence_s,
+        )
 
     async def _run_pods(self) -> None:
         """Watches the pods of the pool as it is; another selector is another watch, from a list on."""

@@ -23,6 +23,11 @@ a release (and with it the InferencePool) may: vllm-llama3.1-8b-instruct.
 {{ .Release.Name | lower | trunc 40 }}-{{ .Release.Namespace | trunc 40 }}-epp
 {{- end -}}
 
+{{/* The Lease of the election, as the picker names it. */}}
+{{- define "epp.lease" -}}
+epp-{{ .Release.Namespace }}-{{ .Release.Name }}.gateway-api-inference-extension.sigs.k8s.io
+{{- end -}}
+
 {{/* Of the pods; a Deployment never changes them. */}}
 {{- define "epp.selectorLabels" -}}
 inferencepool: {{ include "epp.name" . }}

@@ -96,19 +96,27 @@ async def test_a_binding_keeps_its_role(kube: KubeClient) -> None:
     assert "cannot change roleRef" in told["message"]
 
 
-async def test_a_token_request(api: KubeApi, kube: KubeClient) -> None:
-    await picker(kube, rule("list", "pods"))
-    status, made = await kube.create(f"{ACCOUNTS}/picker/token", {"spec": {"expirationSeconds": 600}})
-    assert (status, made["kind"]) == (201, "TokenRequest")
-    async with KubeClient(api.url, api.ca_pem, made["status"]["token"]) as account:
-        assert (await account.get(PODS))[0] == 200
-        api.clock_offset_s = 599
-        assert (await account.get(PODS))[0] == 200
-        api.clock_offset_s = 601
-        assert (await account.get(PODS))[0] == 401
-        api.clock_offset_s = 0
-        await kube.delete(f"{ACCOUNTS}/picker")
-        assert (await account.get(PODS))[0] == 401
+async def test_a_token_request_lasts_as_long_as_it_says() -> None:
+    now_s = 1_700_000_000.0
+    async with KubeApi(clock=lambda: now_s) as api, KubeClient(api.url, api.ca_pem, api.admin_token) as kube:
+        await picker(kube, rule("list", "pods"))
+        status, made = await kube.create(f"{ACCOUNTS}/picker/token", {"spec": {"expirationSeconds": 600}})
+        assert (status, made["kind"]) == (201, "TokenRequest")
+        assert made["status"]["expirationTimestamp"] == "2023-11-14T22:23:20Z"
+        async with KubeClient(api.url, api.ca_pem, made["status"]["token"]) as account:
+            answers = []
+            for offset_s in (0, 599, 600, 0):
+                api.clock_offset_s = offset_s
+                answers.append((await account.get(PODS))[0])
+            assert answers == [200, 200, 401, 200]
+            await kube.delete(f"{ACCOUNTS}/picker")
+            assert (await account.get(PODS))[0] == 401
+
+
+async def test_token_requests_that_are_refused(api: KubeApi, kube: KubeClient) -> None:
+    _, elsewhere = await kube.create(f"{ACCOUNTS}/default/token", {"spec": {"audiences": ["vault"]}})
+    async with KubeClient(api.url, api.ca_pem, elsewhere["status"]["token"]) as account:
+        assert (await account.get("/version"))[0] == 401
     assert (await kube.create(f"{ACCOUNTS}/picker/token", {}))[0] == 404
     assert (await kube.create(f"{ACCOUNTS}/default/token", {"spec": {"expirationSeconds": 5}}))[0] == 422
 

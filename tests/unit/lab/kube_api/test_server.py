@@ -22,8 +22,10 @@ async def test_injected_errors(api: KubeApi, kube: KubeClient) -> None:
     status, told = await kube.get(PODS)
     assert (status, told["message"]) == (500, "Internal error occurred: injected fault")
     assert (await kube.get(PODS))[0] == 200
-    fault = api.faults.add(Fault(user="kubernetes-admin", status=403))
-    assert (await kube.get(PODS))[0] == 403
+    fault = api.faults.add(Fault(user="kubernetes-admin", forbidden=True))
+    status, told = await kube.get(PODS)
+    assert (status, told["reason"]) == (403, "Forbidden")
+    assert 'User "kubernetes-admin" cannot list resource "pods"' in told["message"]
     api.faults.remove(fault)
     assert (await kube.get(PODS))[0] == 200
 
