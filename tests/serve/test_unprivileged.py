@@ -41,7 +41,7 @@ async def test_it_writes_nothing_and_needs_no_right(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     try:
-        lines = []
+        lines: list[str] = []
         async with asyncio.timeout(30.0):
             while not (lines and '"serving"' in lines[-1]):
                 lines.append((await process.stdout.readline()).decode())
