@@ -102,6 +102,10 @@ class Reflector:
         self._silence_s = silence_s
         self._backoff = Backoff(random)
         self._version = ""
+        self._opened_at: float | None = None
+        """when the server agreed to the watch that is under way"""
+        self._has_worked = False
+        """whether that has told anything"""
         self.condition = Condition(Sync.WAITING)
         self.lists = 0
 
@@ -162,22 +166,33 @@ class Reflector:
                 return found, page.metadata.resource_version
 
     async def _follow(self) -> None:
-        """Watches until an error that only a list can mend, or that has to be reported."""
+        """Watches until an error that only a list can mend, or that has to be reported.
+
+        A watch that has worked and breaks off is no trouble by itself: only one that cannot be begun anew is.
+        """
         while True:
+            self._opened_at, self._has_worked = None, False
             try:
-                worked = await self._watch()
+                await self._watch()
             except Silent:
                 continue
             except (Gone, NotFound, Forbidden):
                 raise
             except ApiError as error:
-                await self._after(error)
-            else:
-                if not worked:
-                    await self._sleep(self._backoff.next_s())
+                if not (isinstance(error, Unreachable) and self._did_work):
+                    await self._after(error)
+                    continue
+            if not self._did_work:
+                await self._sleep(self._backoff.next_s())
 
-    async def _watch(self) -> bool:
-        """One watch, until the server ends it; whether it was good for anything."""
+    @property
+    def _did_work(self) -> bool:
+        """Whether the last watch was good for anything."""
+        opened_at = self._opened_at
+        return self._has_worked or (opened_at is not None and self._clock() - opened_at >= SHORT_WATCH_S)
+
+    async def _watch(self) -> None:
+        """One watch, until the server ends it."""
         query = [
             *self.resource.query,
             ("watch", "1"),
@@ -185,15 +200,14 @@ class Reflector:
             ("resourceVersion", self._version),
             ("timeoutSeconds", str(round(WATCH_S * (1.0 + self._random())))),
         ]
-        began, worked = self._clock(), False
         async with self._api.watch(self.resource.path, query, silence_s=self._silence_s) as lines:
+            self._opened_at = self._clock()
             self._set(Sync.SYNCED)
             async for line in lines:
                 self._take(_decoded(line, WatchEvent, self.resource))
-                if not worked:
-                    worked = True
+                if not self._has_worked:
+                    self._has_worked = True
                     self._backoff.reset()
-        return worked or self._clock() - began >= SHORT_WATCH_S
 
     def _take(self, event: WatchEvent) -> None:
         if event.type == "ERROR":

@@ -157,7 +157,13 @@ async def test_a_server_that_goes_away_leaves_what_was_read_and_no_list_is_neede
     assert ran.heard.versions == {"a": "1"}
     assert ran.watched_from == ["5", "8", "8", "8", "9"]
     assert ran.reflector.lists == 1
-    assert ran.time.sleeps == [0.1875, 0.375, 0.75]
+    assert ran.time.sleeps == [0.1875, 0.375], "the first time it is asked again at once"
+
+
+async def test_a_watch_that_breaks_off_and_can_be_begun_anew_is_no_trouble() -> None:
+    ran = await run(page(named("a"), version="5"), watch(bookmark("8"), DOWN), watch(bookmark("9"), DOWN), watch())
+    assert ran.heard.log == ["listed a", "synced"]
+    assert ran.watched_from[:3] == ["5", "8", "9"]
 
 
 async def test_the_longest_wait_for_a_server_that_is_away() -> None:
