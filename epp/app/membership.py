@@ -1,10 +1,10 @@
 """Membership: takes new object states to everybody who needs them, in the order that keeps picks safe.
 
-An endpoint must be known to the proxy before it may be picked, and must not be picked any more before the proxy
-forgets it: added endpoints are written first, removed ones last.
+An endpoint must be known to the proxy before it may be picked, and the proxy must not forget it while picks of it are
+on their way: added endpoints are written first, removed ones are taken out a moment later.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from epp.core.domain.endpoint import Endpoint
@@ -47,30 +47,47 @@ class Membership:
         self._on_change = on_change
         self._state = ObjectState(None, ())
         self._is_in_force = True
+        self._has_left_over = False
+        """whether the file still has endpoints that were removed"""
         self.problem = ""
         """why the last state is not wholly written for Envoy; empty when it is"""
 
     def objects_changed(self, state: ObjectState) -> None:
-        """Writes, then swaps the snapshot, then scrapes; when the write fails the former state stays in force."""
+        """Writes, then swaps the snapshot, then scrapes; when the write fails the former state stays in force.
+
+        Removed endpoints stay in the file until the next `tidy`.
+        """
         self._state = state
         self._is_in_force = False
         self._advance()
 
-    def retry(self) -> None:
-        """Tries again what could not be written; does nothing when all is written."""
-        if self.problem:
+    def tidy(self) -> None:
+        """Takes removed endpoints out of the file, and tries again what could not be written; called now and then."""
+        if self._is_in_force and self._has_left_over:
+            self._try(self._take_out)
+        elif self.problem:
             self._advance()
 
     def _advance(self) -> None:
+        self._try(self._take_over)
+
+    def _try(self, step: Callable[[], None]) -> None:
         try:
-            if not self._is_in_force:
-                self._write((*self._roster.current.endpoints, *self._state.endpoints))
-                self._put_in_force(self._state)
-            self._write(self._state.endpoints)
+            step()
         except EdsError as error:
             self._not_written(str(error))
         else:
             self.problem = ""
+
+    def _take_over(self) -> None:
+        former = self._roster.current.endpoints
+        self._write((*former, *self._state.endpoints))
+        self._has_left_over = bool({*_addresses(former)} - {*_addresses(self._state.endpoints)})
+        self._put_in_force(self._state)
+
+    def _take_out(self) -> None:
+        self._write(self._state.endpoints)
+        self._has_left_over = False
 
     def _put_in_force(self, state: ObjectState) -> None:
         self._is_in_force = True
@@ -102,7 +119,11 @@ class Membership:
 
     def _write(self, endpoints: tuple[Endpoint, ...]) -> None:
         if self._eds is not None:
-            self._eds.write((endpoint.address, endpoint.port) for endpoint in endpoints)
+            self._eds.write(_addresses(endpoints))
+
+
+def _addresses(endpoints: Iterable[Endpoint]) -> Iterator[tuple[str, int]]:
+    return ((endpoint.address, endpoint.port) for endpoint in endpoints)
 
 
 def _names(state: ObjectState) -> set[str]:

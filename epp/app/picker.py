@@ -52,8 +52,8 @@ from epp.edge.scrape.poller import Poller, ScrapeProblem
 if TYPE_CHECKING:
     from epp.app.cluster import Cluster
 
-RETRY_EVERY_S = 1.0
-"""what could not be written for Envoy is tried again"""
+TIDY_EVERY_S = 1.0
+"""removed endpoints leave Envoy's file then, and what could not be written is tried again"""
 MOST_PROBLEMS_NAMED = 3
 LOOPBACK = "127.0.0.1"
 FINISH_GRACE_S = 2.0
@@ -153,7 +153,7 @@ class PickerProcess:
                 group.create_task(self._config_watch.run())
             group.create_task(self._precise.run())
             group.create_task(self._pages.check_regularly())
-            group.create_task(self._retry_regularly())
+            group.create_task(self._tidy_regularly())
 
     async def drain(self, interrupted: asyncio.Event) -> None:
         """Not ready, but serving, until the drain time-out or `interrupted`; then streams come to an end."""
@@ -211,10 +211,10 @@ class PickerProcess:
         except EdsError as error:
             raise InvalidInput("--envoy-eds", str(error)) from error
 
-    async def _retry_regularly(self) -> None:
+    async def _tidy_regularly(self) -> None:
         while True:
-            await asyncio.sleep(RETRY_EVERY_S)
-            self._membership.retry()
+            await asyncio.sleep(TIDY_EVERY_S)
+            self._membership.tidy()
 
     def _make_services(self) -> Services:
         return services_of(

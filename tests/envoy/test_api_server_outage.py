@@ -101,9 +101,7 @@ async def test_one_picker_goes_on_with_what_it_knows(record_property: Callable[[
         record_property("said", "; ".join(said))
         assert (verdict.problems, verdict.bypassed) == ((), 0)
         assert all(f"{api_server(stack).url} cannot be asked" in problem for problem in said)
-        broke_off, *refused = said
-        assert "Cannot connect" not in broke_off, "first the watches break off"
-        assert len(refused) == 1, "then nobody answers, which is said once, however often it is tried"
+        assert len(said) == 1, "it is said once, however often it is tried"
         assert complaints(picker) == said
         assert picker.process.returncode is None
         assert picker.process.pid == pid

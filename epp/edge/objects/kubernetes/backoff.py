@@ -6,11 +6,11 @@ Jitter keeps many pickers from asking a server that has just come back in the sa
 from collections.abc import Callable
 
 FIRST_S = 0.25
-MOST_S = 10.0
+MOST_S = 5.0
 
 
 class Backoff:
-    """Waits of 0.25 s, 0.5 s, 1 s, ... 10 s, each times a random factor from 0.5 to 1."""
+    """Waits of 0.25 s, 0.5 s, 1 s, ... 5 s, each times a random factor from 0.5 to 1."""
 
     def __init__(self, random: Callable[[], float], *, first_s: float = FIRST_S, most_s: float = MOST_S) -> None:
         """`random` gives numbers from 0 to 1."""

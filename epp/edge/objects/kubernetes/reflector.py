@@ -101,6 +101,8 @@ class Reflector:
         self._random = random
         self._silence_s = silence_s
         self._backoff = Backoff(random)
+        self._relists = Backoff(random)
+        """between lists that nothing came of but that their version is forgotten, too"""
         self._version = ""
         self._opened_at: float | None = None
         """when the server agreed to the watch that is under way"""
@@ -129,7 +131,8 @@ class Reflector:
                 self._set(Sync.FORBIDDEN, self._not_allowed(error))
                 await self._sleep(FORBIDDEN_RETRY_S * (0.75 + self._random() / 2.0))
             case Gone():
-                await self._sleep(self._backoff.next_s())
+                self._backoff.reset()  # the server answers: what it was waited for before does not count any more
+                await self._sleep(self._relists.next_s())
             case _:
                 known = self.condition.sync in (Sync.SYNCED, Sync.STALE)
                 self._set(Sync.STALE if known else self.condition.sync, str(error))
@@ -208,6 +211,7 @@ class Reflector:
                 if not self._has_worked:
                     self._has_worked = True
                     self._backoff.reset()
+                    self._relists.reset()
 
     def _take(self, event: WatchEvent) -> None:
         if event.type == "ERROR":

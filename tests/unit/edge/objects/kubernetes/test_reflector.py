@@ -145,6 +145,18 @@ async def test_a_forgotten_version_is_listed_anew(gone: object) -> None:
     assert all(wait < 1 for wait in ran.time.sleeps)
 
 
+async def test_a_version_that_was_forgotten_during_an_outage_is_listed_at_once_when_it_is_over() -> None:
+    ran = await run(page(version="5"), watch(bookmark("8"), DOWN), *[DOWN] * 8, watch(gone_event()), page(version="90"))
+    assert ran.watched_from[-1] == "90"
+    assert ran.time.sleeps[-2:] == [3.75, 0.1875]
+
+
+async def test_lists_whose_version_is_forgotten_at_once_are_not_repeated_without_a_pause() -> None:
+    again = (page(version="5"), watch(gone_event()))
+    ran = await run(*again, *again, *again, page(version="9"), watch(bookmark("10")), watch(gone_event()), page())
+    assert ran.time.sleeps == [0.1875, 0.375, 0.75, 0.1875]
+
+
 async def test_a_server_that_is_down_at_the_start_is_waited_for() -> None:
     ran = await run(DOWN, DOWN, DOWN, page(named("a")))
     assert ran.heard.log == ["waiting", "listed a", "synced"]
@@ -168,7 +180,7 @@ async def test_a_watch_that_breaks_off_and_can_be_begun_anew_is_no_trouble() -> 
 
 async def test_the_longest_wait_for_a_server_that_is_away() -> None:
     ran = await run(*[DOWN] * 12, page())
-    assert ran.time.sleeps[-3:] == [7.5, 7.5, 7.5]
+    assert ran.time.sleeps[-3:] == [3.75, 3.75, 3.75]
 
 
 async def test_what_a_server_asks_for_is_waited() -> None:
