@@ -13,6 +13,7 @@ import pytest
 
 from epp.lab.plan import BASE_MODEL, StackPlan
 from epp.lab.pool_files import pod_manifest, write_manifests
+from tests.support.envoy_edits import patient
 from tests.support.live_stack import LiveStack, Reply, live_stack
 
 TENANTS = ("hog", "a", "b", "c")
@@ -43,7 +44,7 @@ async def stack_of(
     """So many requests fit on a pod; `more` is added to `flowControl`."""
     config = directory / "flow.yaml"
     config.write_text(HEAD.replace("EACH", str(each)) + more)
-    async with live_stack(StackPlan(pods=pods, body_mode=mode, config_file=config, speed=speed)) as stack:
+    async with live_stack(StackPlan(pods=pods, body_mode=mode, config_file=config, speed=speed), patient) as stack:
         yield stack
         await stack.assert_clean()
 

@@ -8,6 +8,7 @@ import pytest
 
 from epp.lab.envoy_parts import Config
 from epp.lab.plan import BASE_MODEL, StackPlan
+from tests.support.envoy_edits import with_ext_procs
 from tests.support.live_stack import LiveStack, live_stack
 
 ANSWERS = 6
@@ -17,20 +18,8 @@ STEPS = ("--step-base-ms", "30")
 
 
 def closing(config: Config) -> Config:
-    """`failure_mode_allow: false`, as gateways that know FailClose set it: a picker that breaks off cuts answers."""
-    changed = copy.deepcopy(config)
-    found = list(_ext_procs(changed))
-    assert found
-    for filter_config in found:
-        filter_config["failure_mode_allow"] = False
-    return changed
-
-
-def _ext_procs(part: object) -> "list[Config]":
-    if isinstance(part, dict):
-        own = [part] if "failure_mode_allow" in part else []
-        return [*own, *(found for inner in part.values() for found in _ext_procs(inner))]
-    return [found for inner in part for found in _ext_procs(inner)] if isinstance(part, list) else []
+    """As gateways that know FailClose set it: a picker that breaks off cuts answers."""
+    return with_ext_procs(config, failure_mode_allow=False)
 
 
 async def streamed(stack: LiveStack, number: int, begun: asyncio.Semaphore) -> bytes:
