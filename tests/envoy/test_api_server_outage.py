@@ -93,9 +93,9 @@ async def test_one_picker_goes_on_with_what_it_knows(record_property: Callable[[
             async with api_server_away(stack, load):
                 said = complaints(picker)
                 assert await stack.pages.unready_reason() == ""
-            await changes_are_seen(stack)
             await load.until_answered(20)
             assert [moment.ready for moment in readiness.moments] == [frozenset({"picker"})], "ready all the time"
+        await changes_are_seen(stack)
         verdict = await load.verdict()
         record_property("answers", f"{verdict.answered}, bypassed {verdict.bypassed}")
         record_property("said", "; ".join(said))
@@ -123,8 +123,8 @@ async def test_of_two_pickers_none_may_lead_after_ten_seconds_and_requests_are_s
             await stack.until(lambda: one_leads(leadership.ready), "one leads again", within_s=20.0)
             record_property("nobody_led_s", leadership.without_leader_s(began_at))
             record_property("led", [(f"{m.at_s - began_at:.1f}", sorted(m.ready)) for m in leadership.moments])
-            await changes_are_seen(stack)
             await load.until_answered(20)
+        await changes_are_seen(stack)
         verdict = await load.verdict()
         record_property("answers", f"{verdict.answered}, bypassed {verdict.bypassed}")
         assert (verdict.problems, verdict.bypassed) == ((), 0)

@@ -53,6 +53,8 @@ class Condition(msgspec.Struct, frozen=True):
 
     sync: Sync
     problem: str = ""
+    is_unreachable: bool = False
+    """the problem is that the server does not answer, which is the same one for every resource"""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -135,7 +137,7 @@ class Reflector:
                 await self._sleep(self._relists.next_s())
             case _:
                 known = self.condition.sync in (Sync.SYNCED, Sync.STALE)
-                self._set(Sync.STALE if known else self.condition.sync, str(error))
+                self._set(Sync.STALE if known else self.condition.sync, str(error), isinstance(error, Unreachable))
                 await self._sleep(self._backoff.next_s(error.retry_after_s))
 
     def _not_allowed(self, error: Forbidden) -> str:
@@ -227,8 +229,8 @@ class Reflector:
     def _named(self, raw: msgspec.Raw) -> Named:
         return Named(_decoded(raw, ObjectHead, self.resource).metadata, raw)
 
-    def _set(self, sync: Sync, problem: str = "") -> None:
-        condition = Condition(sync, problem)
+    def _set(self, sync: Sync, problem: str = "", is_unreachable: bool = False) -> None:
+        condition = Condition(sync, problem, is_unreachable)
         if condition != self.condition:
             self.condition = condition
             self._follower.condition_changed(self.resource, condition)

@@ -61,6 +61,8 @@ class KubernetesObjects:
         self._state = ObjectState(None, ())
         self._changed = asyncio.Event()
         self._stale_since: float | None = None
+        self._outage = ""
+        """why the server does not answer, in the words that were said first"""
         self._conditions: dict[Resource, Condition] = {}
         self._pods: Resource | None = None
         self._pods_changed = asyncio.Event()
@@ -138,14 +140,22 @@ class KubernetesObjects:
     def condition_changed(self, resource: Resource, condition: Condition) -> None:
         """How far the picture can be trusted from now on (Follower)."""
         self._conditions[resource] = condition
-        problem = InvalidInput("API server", condition.problem) if condition.problem else None
-        self._findings.replace(f"sync {resource.title}", (problem,) if problem else ())
+        text = self._outage_of(condition) or condition.problem
+        self._findings.replace(f"sync {resource.title}", (InvalidInput("API server", text),) if text else ())
         is_stale = any(known.sync is Sync.STALE for known in self._conditions.values())
         if not is_stale:
             self._stale_since = None
         elif self._stale_since is None:
             self._stale_since = self._clock()
         self._changed.set()
+
+    def _outage_of(self, condition: Condition) -> str:
+        """What is said of a server that does not answer: the same words for every resource, however each finds out."""
+        if not any(known.is_unreachable for known in self._conditions.values()):
+            self._outage = ""
+        elif not self._outage:
+            self._outage = condition.problem
+        return self._outage if condition.is_unreachable else ""
 
     def _reflector(self, resource: Resource) -> Reflector:
         return Reflector(
