@@ -71,7 +71,11 @@ async def test_a_pod_that_is_deleted_leaves_and_a_new_one_joins(stack: LiveStack
     await stack.local.home.put(pod_manifest(successor))
     await stack.until_endpoints(PODS)
     assert (await stack.endpoints())[f"{first.host}:{first.port}"].pod == successor.name
-    assert f"{first.host}:{first.port}" in await served_by(stack)
+
+    async def serves() -> bool:
+        return f"{first.host}:{first.port}" in await served_by(stack)
+
+    await stack.until(serves, "the successor serves")
     await stack.local.home.remove(pod_manifest(successor))
     await stack.local.home.put(pod_manifest(first))
     await stack.until_endpoints(PODS)
