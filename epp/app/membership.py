@@ -59,17 +59,14 @@ class Membership:
         """
         self._state = state
         self._is_in_force = False
-        self._advance()
+        self._try(self._take_over)
 
     def tidy(self) -> None:
         """Takes removed endpoints out of the file, and tries again what could not be written; called now and then."""
         if self._is_in_force and self._has_left_over:
             self._try(self._take_out)
         elif self.problem:
-            self._advance()
-
-    def _advance(self) -> None:
-        self._try(self._take_over)
+            self._try(self._take_over)
 
     def _try(self, step: Callable[[], None]) -> None:
         try:

@@ -183,6 +183,11 @@ class PickerProcess:
         """In a cluster the pages are for scrapers elsewhere, and guarded by the API server; else for this machine."""
         return self._options.metrics_bind_address or (EVERY_ADDRESS if self._cluster else LOOPBACK)
 
+    @property
+    def _standby(self) -> str:
+        """Why another replica is to be asked; empty when it is this one."""
+        return self._cluster.not_leading if self._cluster else ""
+
     def _open_cluster(self, clock: Clock) -> "Cluster | None":
         if objects_from(self._options, self._config) is not ObjectsFrom.API_SERVER:
             return None
@@ -315,15 +320,13 @@ class PickerProcess:
         pool = self._roster.current.pool
         if problem := protocol_mismatch(pool, self._services.settings.parsers):
             self._problems.warning("appProtocol", "not ready", problem=problem)
-        standby = self._cluster.not_leading if self._cluster else ""
-        self._readiness.set(ready=pool is not None and not problem and not standby)
+        self._readiness.set(ready=pool is not None and not problem and not self._standby)
 
     def _unready_reason(self) -> str:
         if self._readiness.is_stopping:
             return "shutting down"
         if self._roster.current.pool is not None:
-            standby = self._cluster.not_leading if self._cluster else ""
-            return protocol_mismatch(self._roster.current.pool, self._services.settings.parsers) or standby
+            return protocol_mismatch(self._roster.current.pool, self._services.settings.parsers) or self._standby
         problems = [self._membership.problem, *map(str, self._source.problems)]
         return "; ".join(filter(None, (waiting_for(self._options, self._config), *problems[:MOST_PROBLEMS_NAMED])))
 
