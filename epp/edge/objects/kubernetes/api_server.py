@@ -91,7 +91,7 @@ class ApiServer:
         """Ends every connection."""
         client, self._client = self._client, None
         if client is not None:
-            await client.rest.close()
+            await client.retire()
 
     @asynccontextmanager
     async def _answer(self, ask: "_Ask") -> AsyncIterator[aiohttp.ClientResponse]:
@@ -143,7 +143,7 @@ class ApiServer:
             if self._clock() - self._renewed_at < RENEW_EVERY_S:
                 return False
             self._client = await self._reopen()
-        await used.rest.close()  # whoever still reads from it asks again, with the new ones
+        await used.retire()  # whoever still reads from it asks again, with the new ones
         return True
 
 
@@ -168,9 +168,29 @@ class _Client:
         self._configuration = configuration
         self.rest = _Transport(configuration)
         self.url: str = configuration.host
+        self._sending = 0
+        self._is_retired = False
+
+    async def retire(self) -> None:
+        """Closes the connections, those of requests that are being sent as soon as they have an answer.
+
+        aiohttp has no error for a session that is closed under a request: it fails an assertion.
+        """
+        self._is_retired = True
+        if not self._sending:
+            await self.rest.close()
 
     async def send(self, ask: _Ask) -> aiohttp.ClientResponse:
         """The answer when its headers are there."""
+        self._sending += 1
+        try:
+            return await self._send(ask)
+        finally:
+            self._sending -= 1
+            if self._is_retired and not self._sending:
+                await self.rest.close()
+
+    async def _send(self, ask: _Ask) -> aiohttp.ClientResponse:
         query = f"?{urlencode(ask.query)}" if ask.query else ""
         url = URL(f"{self.url}{ask.path}{query}", encoded=True)
         headers = {"Accept": JSON, "Content-Type": ask.content_type, "User-Agent": "endpoint-picker"}

@@ -168,6 +168,30 @@ async def test_an_expired_token_is_read_anew_and_the_request_repeated(tmp_path: 
         assert [request.path for request in cluster.requests] == ["/a", "/b", "/c", "/c"]
 
 
+async def test_new_credentials_do_not_break_off_a_request_that_waits_for_its_answer(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    arrived, answered = asyncio.Event(), asyncio.Event()
+    only_new = by_token("new")
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.path == "/slow" and not answered.is_set():
+            arrived.set()
+            await answered.wait()
+            return web.json_response({})
+        return await only_new(request)
+
+    async with Cluster(tmp_path, handler) as cluster, cluster.client({"tokenFile": str(token)}) as api:
+        slow = asyncio.ensure_future(api.request("GET", "/slow"))
+        await arrived.wait()
+        token.write_text("new")
+        cluster.now += 60
+        assert json.loads(await api.request("GET", "/quick")) == {"seen": "Bearer new"}
+        assert not slow.done()
+        answered.set()
+        assert await slow == b"{}"
+
+
 async def test_credentials_are_not_read_anew_at_every_refusal(tmp_path: Path) -> None:
     async with Cluster(tmp_path, by_token()) as cluster, cluster.client() as api:
         for _ in range(3):
