@@ -50,7 +50,7 @@ HEADERS = {
 class Discard:
     """A ServerStream that throws answers away."""
 
-    def send(self, message: bytes) -> None:
+    def send(self, message: bytes, rest: bytes | memoryview = b"") -> None:
         """Nothing."""
 
     def finish(self) -> None:

@@ -20,6 +20,15 @@ def grpc_pair(options: ServeOptions, clock: Clock, logger: Logger) -> Certificat
     )
 
 
+def grpc_tls(options: ServeOptions, clock: Clock, logger: Logger) -> ssl.SSLContext | None:
+    """That of the ext_proc port on Python's own TLS, None for plaintext; raises InvalidInput."""
+    pair = grpc_pair(options, clock, logger)
+    if pair is None:
+        return None
+    rules = TlsRules(only_1_3=options.only_tls_1_3, ciphers=options.tls_1_2_ciphers, alpn=("h2",))
+    return server_context(pair, rules)
+
+
 def metrics_tls(options: ServeOptions, clock: Clock, logger: Logger) -> ssl.SSLContext | None:
     """That of the metrics port, None for plain HTTP; raises InvalidInput."""
     if options.metrics_cert_dir is None:

@@ -1,20 +1,17 @@
-"""What the conversations of one picker process share, and the transport that carries them."""
+"""What the conversations of one picker process share."""
 
 import uuid
 
 from epp.app.configuration import parser_table
-from epp.app.listening import host_of
 from epp.app.options import ServeOptions
 from epp.app.routing import Routing, sampler
 from epp.core.config.settings import PickerConfig
-from epp.core.domain.ports import CertificatePair, Clock, MetricSink, TokenSource
+from epp.core.domain.ports import Clock, MetricSink, TokenSource
 from epp.core.protocol.request_assembly import MayRewrite
 from epp.core.protocol.request_side import ConversationSettings
 from epp.core.routing.priority import BodyPriority
 from epp.edge.extproc.body_budget import BodyBudget
-from epp.edge.extproc.grpc_transport import GrpcSettings
 from epp.edge.extproc.services import FaultLog, Services
-from epp.edge.extproc.tls import grpc_credentials
 
 
 def conversation_settings(options: ServeOptions, config: PickerConfig, may_rewrite: MayRewrite) -> ConversationSettings:
@@ -51,14 +48,4 @@ def services_of(
         tokens=tokens,
         new_request_id=lambda: str(uuid.uuid4()),
         wants_sample=sampler(options, every_request=routing.needs_every_usage),
-    )
-
-
-def grpc_settings(options: ServeOptions, pair: CertificatePair | None) -> GrpcSettings:
-    """Where the transport listens; without a pair in plaintext."""
-    return GrpcSettings(
-        address=host_of(options.bind_address),
-        port=options.grpc_port,
-        max_message_bytes=options.max_body_bytes,
-        credentials=None if pair is None else grpc_credentials(pair),
     )

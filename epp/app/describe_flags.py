@@ -27,7 +27,7 @@ true; otherwise write `--secure-serving=false`.
   picker could not start: a mistake in a file (with file, line and field), an address that is taken. A drained picker
   ends with 0.
 - The scheduling policy is that of `--config-file` (EndpointPickerConfig), else one of the built-in ones, `--policy`.
-- `NAMESPACE` in the environment is the default of `--pool-namespace`, `POD_NAME` the name of this replica.
+- `POD_NAME` in the environment is the name of this replica. Where a default names a variable, that counts first.
 - The pool comes from a cluster (`--pool-name`, or `--endpoint-selector`), from a directory of YAML (`--objects`), or
   from a configuration with a file-discovery plugin.
 - `epp up --help` and `epp fake-vllm --help` list the settings of the local stack, [lora-sync.md](lora-sync.md) those
@@ -58,7 +58,8 @@ def page() -> str:
 def _row(flag: Flag) -> tuple[str, ...]:
     names = f"`-{flag.short}`, `--{flag.name}`" if flag.short else f"`--{flag.name}`"
     values = ", ".join(f"`{choice}`" for choice in flag.choices) if flag.type is FlagType.CHOICE else flag.type.value
-    return names, values, f"`{flag.default}`" if flag.default else "", flag.text
+    default = ", ".join(f"`{text}`" for text in (f"${flag.variable}" if flag.variable else "", flag.default) if text)
+    return names, values, default, flag.text
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

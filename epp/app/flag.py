@@ -51,6 +51,8 @@ class Flag(msgspec.Struct, frozen=True):
     short: str = ""
     without_cluster: str = ""
     """why it is refused where there is no API server, and what to do instead; empty for flags that need none"""
+    variable: str = ""
+    """of the environment, whose value is the default where there is one"""
 
 
 class FlagError(PickerError):

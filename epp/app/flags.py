@@ -41,7 +41,8 @@ FLAGS: tuple[Flag, ...] = (
         _T.TEXT,
         "",
         Group.POOL,
-        "namespace of the pool; else $NAMESPACE; with --objects any, if there is only one pool",
+        "namespace of the pool; with --objects any, if there is only one pool",
+        variable="NAMESPACE",
     ),
     Flag("pool-group", _T.TEXT, "inference.networking.k8s.io", Group.POOL, "API group of the pool"),
     Flag(
@@ -299,7 +300,15 @@ FLAGS: tuple[Flag, ...] = (
         "drain-timeout", _T.DURATION, "30s", Group.PROCESS, "after SIGTERM: not ready, but still serving for this long"
     ),
     Flag("workers", _T.INT, "0", Group.PROCESS, "picker processes; 0: everything in one process"),
-    Flag("transport", _T.CHOICE, "grpcio", Group.PROCESS, "ext_proc server", ("grpcio",)),
+    Flag(
+        "transport",
+        _T.CHOICE,
+        "native",
+        Group.PROCESS,
+        "server of the ext_proc port: the picker's own HTTP/2, or the gRPC library, which takes several times the CPU",
+        ("native", "grpcio"),
+        variable="EPP_TRANSPORT",
+    ),
     Flag(
         "ready-file",
         _T.TEXT,

@@ -1,6 +1,7 @@
 """Values of the flags, checked: what the composition root is built from."""
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ BODY_MODES = {
     "streamed": BodyMode.STREAMED,
     "none": BodyMode.NONE,
 }
+
+
+class TransportKind(Enum):
+    """Servers of the ext_proc port."""
+
+    NATIVE = "native"
+    GRPCIO = "grpcio"
 
 
 class ClusterOptions(msgspec.Struct, frozen=True):
@@ -101,6 +109,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     verbosity: int
     log_format: str
     drain_timeout_s: float
+    transport: TransportKind
     ready_file: Path | None
     notices: tuple[str, ...] = ()
     """flags that were given and have no effect"""
@@ -113,7 +122,8 @@ def parse_flags(given: Mapping[str, str], environment: Mapping[str, str]) -> Ser
     values: dict[str, Value] = {}
     for flag in FLAGS:
         text = given.get(flag.name)
-        values[flag.name] = parse_value(flag, flag.default if text is None else text)
+        default = environment.get(flag.variable) or flag.default
+        values[flag.name] = parse_value(flag, default if text is None else text)
         if text is not None and flag.no_effect:
             notices.append(f"--{flag.name} has no effect: {flag.no_effect}")
         if flag.without_cluster and text is not None and not means_false(text):
@@ -229,7 +239,7 @@ def _options(
         objects=path("objects"),
         cluster=_cluster_options(values, environment, for_a_cluster),
         pool_name=text("pool-name"),
-        pool_namespace=text("pool-namespace") or environment.get("NAMESPACE", ""),
+        pool_namespace=text("pool-namespace"),
         pool_group=text("pool-group"),
         envoy_eds=path("envoy-eds"),
         honour_subset=not values["disable-endpoint-subset-filter"],
@@ -269,6 +279,7 @@ def _options(
         verbosity=int(values["v"]),
         log_format=text("log-format"),
         drain_timeout_s=float(values["drain-timeout"]),
+        transport=TransportKind(values["transport"]),
         ready_file=path("ready-file"),
         notices=notices,
     )

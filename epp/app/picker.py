@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from epp.app.certificates import grpc_pair, metrics_tls
+from epp.app.certificates import metrics_tls
 from epp.app.config_watch import ConfigWatch
 from epp.app.configuration import config_from_file, dialects, page_options, page_tls, session_key
-from epp.app.conversations import grpc_settings, services_of
+from epp.app.conversations import services_of
 from epp.app.flags import EVERY_ADDRESS
-from epp.app.listening import bind, host_of
+from epp.app.listening import bind
 from epp.app.membership import Membership
 from epp.app.object_source import ObjectsFrom, ObjectSource, objects_from, open_files, waiting_for
 from epp.app.options import ServeOptions
@@ -21,6 +21,7 @@ from epp.app.precise_prefix import PrecisePrefix
 from epp.app.protocol_fit import protocol_mismatch
 from epp.app.routing import Routing, scrape_interval_s
 from epp.app.scrape_results import ScrapeResults
+from epp.app.transports import ext_proc_transport, health_transport
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import InvalidInput
@@ -33,10 +34,10 @@ from epp.edge.admin.gates import gate_for
 from epp.edge.admin.server import AdminServer
 from epp.edge.extproc.body_budget import BodyBudget
 from epp.edge.extproc.executor import StreamExecutor
-from epp.edge.extproc.grpc_transport import GrpcTransport
-from epp.edge.extproc.health import HealthServer, Readiness, health_handler
+from epp.edge.extproc.health import Readiness, health_methods
 from epp.edge.extproc.services import Services
-from epp.edge.gateway.eds import EdsError, EdsFile
+from epp.edge.extproc.transport import PROCESS, HandlerFactory, Transport
+from epp.edge.gateway.eds import EdsFile
 from epp.edge.objects.findings import Notice
 from epp.edge.observe.decisions import DecisionLog
 from epp.edge.observe.families import Dialect
@@ -108,7 +109,7 @@ class PickerProcess:
         self._signals = TeeSink(self._sink, self._decisions)
         self._services = self._make_services()
         self._transport = self._make_transport(clock)
-        self._health = HealthServer(host_of(options.bind_address), options.grpc_health_port, self._readiness)
+        self._health = health_transport(options, health_methods(self._readiness), self._problems)
         self._poller = self._make_poller(config)
         self._eds = EdsFile(options.envoy_eds) if options.envoy_eds else None
         self._membership = Membership(
@@ -133,7 +134,8 @@ class PickerProcess:
 
     async def start(self) -> None:
         """Reads the objects once and binds every port; raises PickerError when something cannot be had."""
-        self._make_endpoint_file()
+        if self._eds is not None:
+            self._eds.make()
         self._source.poll_once()
         if self._cluster is not None:
             await self._cluster.start()
@@ -173,7 +175,7 @@ class PickerProcess:
         await self._transport.drain(0.0)
         self._routing.stop()
         await self._admin.stop()
-        await self._health.stop()
+        await self._health.drain(0.0)
         await self._precise.close()
         if self._cluster is not None:
             await self._cluster.close()
@@ -207,15 +209,6 @@ class PickerProcess:
     def _open_files(self) -> ObjectSource:
         return open_files(self._options, self._config, self._membership, self._object_problem, self._object_notice)
 
-    def _make_endpoint_file(self) -> None:
-        """Envoy does not start without the file. One of a former run stays until the pool is known again."""
-        if self._eds is None or self._eds.path.exists():
-            return
-        try:
-            self._eds.write(())
-        except EdsError as error:
-            raise InvalidInput("--envoy-eds", str(error)) from error
-
     async def _tidy_regularly(self) -> None:
         while True:
             await asyncio.sleep(TIDY_EVERY_S)
@@ -233,10 +226,11 @@ class PickerProcess:
             tokens=self._precise.tokens,
         )
 
-    def _make_transport(self, clock: Clock) -> GrpcTransport:
-        settings = grpc_settings(self._options, grpc_pair(self._options, clock, self._logger))
-        further = (health_handler(self._readiness),) if self._options.health_on_grpc_port else ()
-        return GrpcTransport(settings, lambda stream: StreamExecutor(self._services, stream), further)
+    def _make_transport(self, clock: Clock) -> Transport:
+        methods: dict[str, HandlerFactory] = {PROCESS: lambda stream: StreamExecutor(self._services, stream)}
+        if self._options.health_on_grpc_port:
+            methods |= health_methods(self._readiness)
+        return ext_proc_transport(self._options, methods, self._problems, clock, self._logger)
 
     def _make_poller(self, config: PickerConfig) -> Poller | None:
         if config.metrics is None:

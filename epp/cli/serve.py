@@ -48,7 +48,8 @@ def _two_dashes(word: str) -> str:
 def _row(flag: Flag) -> tuple[str, str]:
     name = f"-{flag.short}, --{flag.name}" if flag.short else f"--{flag.name}"
     values = "|".join(flag.choices) or ("" if flag.type is FlagType.BOOL else flag.type.value)
-    default = f"  [default: {flag.default}]" if flag.default else ""
+    defaults = filter(None, (f"${flag.variable}" if flag.variable else "", flag.default))
+    default = f"  [default: {text}]" if (text := ", ".join(defaults)) else ""
     return f"{name} {values}".rstrip(), flag.text + default
 
 

@@ -36,10 +36,11 @@ from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster
 from epp.edge.extproc.body_budget import BodyBudget
 from epp.edge.extproc.executor import StreamExecutor
-from epp.edge.extproc.grpc_transport import GrpcSettings, GrpcTransport
 from epp.edge.extproc.services import RoutingPort, Services
+from epp.edge.extproc.transport import PROCESS, Transport
 from tests.support.eventually import eventually
 from tests.support.lost_errors import no_lost_errors
+from tests.support.transports import USUAL, make_transport
 
 PORT = 8000
 POOL = InferencePool("default", "pool", {"app": "vllm"}, (PORT,))
@@ -129,7 +130,7 @@ class Picker:
             settings or ConversationSettings(), may_rewrite=self.router.may_rewrite
         )
         self._clock = clock
-        self.transport: GrpcTransport
+        self.transport: Transport
 
     @property
     def port(self) -> int:
@@ -155,9 +156,11 @@ class Picker:
             wants_sample=self.wants_sample,
             tokens=self.tokens,
         )
-        self.transport = GrpcTransport(
-            GrpcSettings("127.0.0.1", 0, self._settings.max_body_bytes),
-            lambda stream: StreamExecutor(services, stream),
+        self.transport = make_transport(
+            USUAL,
+            {PROCESS: lambda stream: StreamExecutor(services, stream)},
+            max_message_bytes=self._settings.max_body_bytes,
+            on_fault=self.faults.fault,
         )
         await self.transport.start()
 

@@ -21,6 +21,8 @@ class TlsRules(msgspec.Struct, frozen=True):
     """of TLS 1.2, in OpenSSL's names; empty: the strong ones"""
     client_ca: Path | None = None
     """clients must show a certificate of this authority"""
+    alpn: tuple[str, ...] = ()
+    """protocols that may be agreed upon"""
 
 
 def server_context(pair: CertificatePair, rules: TlsRules) -> ssl.SSLContext:
@@ -45,6 +47,8 @@ def _context(pair: Pem, rules: TlsRules) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if rules.only_1_3 else ssl.TLSVersion.TLSv1_2
     if rules.ciphers:
         context.set_ciphers(":".join(rules.ciphers))
+    if rules.alpn:
+        context.set_alpn_protocols(rules.alpn)
     key, chain = pair
     # The module reads files only. One in memory holds the very bytes that were found to belong together.
     descriptor = os.memfd_create("certificate")

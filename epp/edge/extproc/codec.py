@@ -40,6 +40,7 @@ from epp.core.protocol.events import (
 )
 from epp.core.protocol.headers import DESTINATION, DESTINATION_SCORES
 from epp.edge.extproc.refusals import HttpError
+from epp.edge.extproc.transport import Message as WireMessage
 
 METADATA_NAMESPACE = "envoy.lb"
 SERVED_KEY = "x-gateway-destination-endpoint-served"
@@ -52,10 +53,10 @@ class MalformedMessage(PickerError):
     """The peer sent bytes that are not a ProcessingRequest, or one without content."""
 
 
-def decode(data: bytes) -> Event:
+def decode(data: WireMessage) -> Event:
     """The event of one ProcessingRequest; raises MalformedMessage."""
     try:
-        message = ProcessingRequest.FromString(data)
+        message = ProcessingRequest.FromString(bytes(data))
     except DecodeError as error:
         raise MalformedMessage(f"not a ProcessingRequest: {error}") from error
     kind = message.WhichOneof("request")

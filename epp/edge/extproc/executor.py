@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-import grpc
 import msgspec
 
 from epp.core.domain.decision import Decision
@@ -33,7 +32,7 @@ from epp.edge.extproc import codec
 from epp.edge.extproc.refusals import to_http
 from epp.edge.extproc.services import Services
 from epp.edge.extproc.token_wait import TokenWait
-from epp.edge.extproc.transport import ServerStream
+from epp.edge.extproc.transport import GrpcStatus, Message, ServerStream
 
 LONGEST_WAIT_S = 119.0
 """with the conversation's margin just below the max_message_timeout of our Envoy configurations, 120 s"""
@@ -59,20 +58,32 @@ class StreamExecutor:
         self._first_token_at: float | None = None
         self._served = ""
         self._held_bytes = 0
+        self._announced_bytes = 0
+        """of a message that is not whole yet"""
 
-    def message_received(self, message: bytes) -> None:
+    def message_announced(self, message_bytes: int) -> None:
+        """A long message is on its way, which takes as much room (StreamHandler)."""
+        self._announced_bytes = message_bytes
+        self._account()
+
+    def message_received(self, message: Message) -> None:
         """One message of the proxy (StreamHandler)."""
+        self._announced_bytes = 0
         try:
             event = codec.decode(message)
         except codec.MalformedMessage as error:
             self._services.faults.fault("malformed ext_proc message", self._request_id, error)
-            self._stream.fail(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            self._stream.fail(GrpcStatus.INVALID_ARGUMENT, str(error))
             return
         try:
             self._receive(event)
             self._account()
         except Exception as error:  # noqa: BLE001  a fault of ours must not lose the request: Envoy goes on without us
             self._fault(error)
+
+    def half_closed(self) -> None:
+        """The proxy wants nothing more of this stream (StreamHandler)."""
+        self._stream.finish()
 
     def drain(self) -> None:
         """The server is stopping (StreamHandler): a begun answer goes on without us, a waiting request is refused."""
@@ -201,7 +212,7 @@ class StreamExecutor:
 
     def _fault(self, error: Exception) -> None:
         self._services.faults.fault("unexpected error in a request", self._request_id, error)
-        self._stream.fail(grpc.StatusCode.INTERNAL, "endpoint picker fault; see its log")
+        self._stream.fail(GrpcStatus.INTERNAL, "endpoint picker fault; see its log")
 
     def _answered(self, answer: Answer) -> None:
         services = self._services
@@ -281,7 +292,7 @@ class StreamExecutor:
 
     def _account(self) -> None:
         """Brings the body budget up to date and stops reading where it is exceeded."""
-        held = self._conversation.held_bytes
+        held = self._conversation.held_bytes + self._announced_bytes
         delta = held - self._held_bytes
         if not delta:
             return

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import grpc
 import grpc.aio
 import msgspec
 
-from epp.edge.extproc.transport import SERVICE, HandlerFactory, StreamHandler
+from epp.edge.extproc.transport import PROCESS, GrpcStatus, HandlerFactory, Message, StreamHandler
 
 MESSAGE_OVERHEAD_BYTES = 1 << 20
 """headers and metadata around a body of the largest size"""
@@ -17,6 +17,9 @@ ABORT_AFTER_S = 5.0
 """streams that do not end when told to are cancelled this much later"""
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+_CODES = {GrpcStatus(code.value[0]): code for code in grpc.StatusCode}
 
 
 class GrpcSettings(msgspec.Struct, frozen=True):
@@ -33,21 +36,18 @@ class GrpcSettings(msgspec.Struct, frozen=True):
 class GrpcTransport:
     """Serves streams until stopped; `open_streams` are those with a handler."""
 
-    def __init__(
-        self, settings: GrpcSettings, factory: HandlerFactory, further: Sequence[grpc.GenericRpcHandler] = ()
-    ) -> None:
-        """`further`: services beside ext_proc on the same port."""
+    def __init__(self, settings: GrpcSettings, methods: Mapping[str, HandlerFactory]) -> None:
+        """`methods` by path; streams of PROCESS are counted."""
         self._settings = settings
-        self._further = further
-        self._factory = factory
+        self._methods = methods
         self._server: grpc.aio.Server | None = None
         self._streams: set[_GrpcStream] = set()
         self.port = settings.port
 
     @property
     def open_streams(self) -> int:
-        """Streams that are being served."""
-        return len(self._streams)
+        """ext_proc streams that are being served."""
+        return sum(1 for stream in self._streams if stream.path == PROCESS)
 
     async def start(self) -> None:
         """Binds and serves; `port` is the bound one. Raises RuntimeError when the address cannot be bound."""
@@ -61,9 +61,7 @@ class GrpcTransport:
                 ("grpc.http2.max_ping_strikes", 0),
             )
         )
-        method: Any = grpc.stream_stream_rpc_method_handler(self._process)
-        ext_proc = grpc.method_handlers_generic_handler(SERVICE, {"Process": method})
-        self._server.add_generic_rpc_handlers((ext_proc, *self._further))
+        self._server.add_generic_rpc_handlers((_Methods(self._methods, self._serve),))
         address = f"{self._settings.address}:{self._settings.port}"
         if self._settings.credentials is None:
             self.port = self._server.add_insecure_port(address)
@@ -87,13 +85,31 @@ class GrpcTransport:
             await asyncio.wait(cancelled, timeout=ABORT_AFTER_S)
         self._server = None
 
-    async def _process(self, _requests: Any, context: Context) -> None:
-        stream = _GrpcStream(context)
+    async def _serve(self, path: str, context: Context) -> None:
+        stream = _GrpcStream(path, context)
         self._streams.add(stream)
         try:
-            await stream.serve(self._factory(stream))
+            await stream.serve(self._methods[path](stream))
         finally:
             self._streams.discard(stream)
+
+
+class _Methods(grpc.GenericRpcHandler):
+    """Every method takes a stream of raw bytes and answers with one, whatever it is to its handler."""
+
+    def __init__(self, methods: Iterable[str], serve: Callable[[str, Context], Awaitable[None]]) -> None:
+        self._handlers: dict[str, Any] = {path: self._handler(path, serve) for path in methods}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """What serves a call; None: nobody."""
+        return self._handlers.get(handler_call_details.method)
+
+    @staticmethod
+    def _handler(path: str, serve: Callable[[str, Context], Awaitable[None]]) -> Any:
+        async def behaviour(_requests: Any, context: Context) -> None:
+            await serve(path, context)
+
+        return grpc.stream_stream_rpc_method_handler(behaviour)
 
 
 class _GrpcStream:
@@ -103,7 +119,8 @@ class _GrpcStream:
     message was handled, else in a task of its own.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, path: str, context: Context) -> None:
+        self.path = path
         self._context = context
         self.task = asyncio.current_task()
         self._outbox: deque[bytes] = deque()
@@ -113,14 +130,14 @@ class _GrpcStream:
         self._flusher: asyncio.Task[None] | None = None
         self._resumed: asyncio.Event | None = None
         self._is_finished = False
-        self._failure: tuple[grpc.StatusCode, str] | None = None
+        self._failure: tuple[GrpcStatus, str] | None = None
         self._handler: StreamHandler | None = None
 
-    def send(self, message: bytes) -> None:
+    def send(self, message: bytes, rest: Message = b"") -> None:
         """Leaves with the handler's other answers, or at once when nobody is reading."""
         if self._is_finished:
             return
-        self._outbox.append(message)
+        self._outbox.append(b"".join((message, rest)) if rest else message)
         if not self._is_handling and not self._is_writing:
             self._is_writing = True
             self._flusher = asyncio.get_running_loop().create_task(self._flush())
@@ -129,7 +146,7 @@ class _GrpcStream:
         """Ends with OK; a read that is under way is given up."""
         self._end()
 
-    def fail(self, code: grpc.StatusCode, detail: str) -> None:
+    def fail(self, code: GrpcStatus, detail: str) -> None:
         """Ends with an error."""
         self._failure = code, detail
         self._end()
@@ -165,7 +182,8 @@ class _GrpcStream:
             await self._flusher
         await self._flush()
         if self._failure is not None:
-            await self._context.abort(*self._failure)
+            code, detail = self._failure
+            await self._context.abort(_CODES[code], detail)
 
     async def _read(self, handler: StreamHandler) -> None:
         half_closed: object = grpc.aio.EOF
@@ -176,6 +194,8 @@ class _GrpcStream:
             message = await self._context.read()
             self._is_reading = False
             if message is half_closed:
+                handler.half_closed()
+                await self._until_finished()
                 return
             self._is_handling = True
             handler.message_received(message)
@@ -183,6 +203,15 @@ class _GrpcStream:
             if self._outbox and not self._is_writing:
                 self._is_writing = True
                 await self._flush()
+
+    async def _until_finished(self) -> None:
+        """The peer says nothing more; what the handler still says is sent meanwhile."""
+        while not self._is_finished:
+            if self._outbox and not self._is_writing:
+                self._is_writing = True
+                await self._flush()
+            self._is_reading = True  # so that the end of the stream ends this wait
+            await asyncio.Event().wait()
 
     async def _flush(self) -> None:
         try:

@@ -4,18 +4,16 @@
 `inference-extension` are SERVING when the picker may be asked. Other names are SERVICE_UNKNOWN.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
-import grpc
-import grpc.aio
+from google.protobuf.message import DecodeError
 
 from epp._pb.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse
-from epp.edge.extproc.transport import SERVICE
+from epp.edge.extproc.transport import SERVICE, GrpcStatus, HandlerFactory, Message, ServerStream
 
 LIVENESS = "liveness"
 READINESS_NAMES = ("", "readiness", SERVICE, "inference-extension")
+HEALTH = "/grpc.health.v1.Health"
 
 
 class Readiness:
@@ -24,7 +22,7 @@ class Readiness:
     def __init__(self) -> None:
         self.is_ready = False
         self.is_stopping = False
-        self._changed = asyncio.Event()
+        self._watchers: dict[object, Callable[[], None]] = {}
 
     def set(self, *, ready: bool) -> None:
         """The new state; a stopping process never becomes ready again."""
@@ -39,40 +37,21 @@ class Readiness:
         self.is_ready = False
         self._announce()
 
-    @property
-    def next_change(self) -> asyncio.Event:
-        """Set at the next change; take it before looking at the state, so that no change is lost in between."""
-        return self._changed
+    def watch(self, who: object, changed: Callable[[], None]) -> None:
+        """Calls `changed` at every change, until `who` leaves."""
+        self._watchers[who] = changed
+
+    def leave(self, who: object) -> None:
+        """`who` does not watch any more."""
+        self._watchers.pop(who, None)
 
     def _announce(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        for changed in list(self._watchers.values()):
+            changed()
 
 
-class HealthServer:
-    """The health service on a port of its own."""
-
-    def __init__(self, address: str, port: int, readiness: Readiness) -> None:
-        self._address = address
-        self._readiness = readiness
-        self._server: grpc.aio.Server | None = None
-        self.port = port
-
-    async def start(self) -> None:
-        """Binds and serves; raises RuntimeError when the address cannot be bound."""
-        self._server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
-        self._server.add_generic_rpc_handlers((health_handler(self._readiness),))
-        self.port = self._server.add_insecure_port(f"{self._address}:{self.port}")
-        await self._server.start()
-
-    async def stop(self) -> None:
-        """Stops at once; watchers are cancelled."""
-        if self._server is not None:
-            await self._server.stop(None)
-
-
-def health_handler(readiness: Readiness) -> grpc.GenericRpcHandler:
-    """The health service for a gRPC server."""
+def health_methods(readiness: Readiness) -> Mapping[str, HandlerFactory]:
+    """The health service for a transport, by path."""
 
     def status(service: str) -> HealthCheckResponse.ServingStatus:
         if service == LIVENESS:
@@ -81,33 +60,93 @@ def health_handler(readiness: Readiness) -> grpc.GenericRpcHandler:
             return HealthCheckResponse.SERVICE_UNKNOWN
         return HealthCheckResponse.SERVING if readiness.is_ready else HealthCheckResponse.NOT_SERVING
 
-    async def check(request: HealthCheckRequest, _context: Any) -> HealthCheckResponse:
-        return HealthCheckResponse(status=status(request.service))
+    def check(message: bytes) -> bytes:
+        service = HealthCheckRequest.FromString(message).service
+        return HealthCheckResponse(status=status(service)).SerializeToString()
 
-    async def list_all(_request: HealthListRequest, _context: Any) -> HealthListResponse:
+    def list_all(message: bytes) -> bytes:
+        HealthListRequest.FromString(message)
         names = (LIVENESS, *READINESS_NAMES)
-        return HealthListResponse(statuses={name: HealthCheckResponse(status=status(name)) for name in names})
+        statuses = {name: HealthCheckResponse(status=status(name)) for name in names}
+        return HealthListResponse(statuses=statuses).SerializeToString()
 
-    async def watch(request: HealthCheckRequest, _context: Any) -> AsyncIterator[HealthCheckResponse]:
-        last = None
-        while True:
-            changed = readiness.next_change
-            now = status(request.service)
-            if now != last:
-                last = now
-                yield HealthCheckResponse(status=now)
-            await changed.wait()
+    return {
+        f"{HEALTH}/Check": lambda stream: _Unary(stream, check),
+        f"{HEALTH}/List": lambda stream: _Unary(stream, list_all),
+        f"{HEALTH}/Watch": lambda stream: _Watch(stream, readiness, check),
+    }
 
-    def methods(name: str, make: Callable[..., Any], behaviour: Any, request: Any) -> tuple[str, Any]:
-        return name, make(behaviour, request.FromString, lambda response: response.SerializeToString())
 
-    return grpc.method_handlers_generic_handler(
-        "grpc.health.v1.Health",
-        dict(
-            (
-                methods("Check", grpc.unary_unary_rpc_method_handler, check, HealthCheckRequest),
-                methods("List", grpc.unary_unary_rpc_method_handler, list_all, HealthListRequest),
-                methods("Watch", grpc.unary_stream_rpc_method_handler, watch, HealthCheckRequest),
-            )
-        ),
-    )
+class _Unary:
+    """StreamHandler of a method with one question and one answer."""
+
+    def __init__(self, stream: ServerStream, answer: Callable[[bytes], bytes]) -> None:
+        self._stream = stream
+        self._answer = answer
+        self._question: bytes | None = None
+
+    def message_announced(self, message_bytes: int) -> None:
+        """Nothing to prepare."""
+
+    def message_received(self, message: Message) -> None:
+        """The question."""
+        self._question = bytes(message)
+
+    def half_closed(self) -> None:
+        """The question is whole."""
+        if self._question is None:
+            self._stream.fail(GrpcStatus.INVALID_ARGUMENT, "a call without a message")
+            return
+        try:
+            self._stream.send(self._answer(self._question))
+        except DecodeError as error:
+            self._stream.fail(GrpcStatus.INVALID_ARGUMENT, str(error))
+        else:
+            self._stream.finish()
+
+    def drain(self) -> None:
+        """It ends by itself."""
+
+    def closed(self) -> None:
+        """Nothing is kept."""
+
+
+class _Watch:
+    """StreamHandler of one watcher: told at once, and whenever something changes."""
+
+    def __init__(self, stream: ServerStream, readiness: Readiness, check: Callable[[bytes], bytes]) -> None:
+        self._stream = stream
+        self._readiness = readiness
+        self._check = check
+        self._question: bytes | None = None
+        self._told: bytes | None = None
+
+    def message_announced(self, message_bytes: int) -> None:
+        """Nothing to prepare."""
+
+    def message_received(self, message: Message) -> None:
+        """Which service is watched."""
+        self._question = bytes(message)
+        self._readiness.watch(self, self._tell)
+        self._tell()
+
+    def half_closed(self) -> None:
+        """The watch goes on."""
+
+    def drain(self) -> None:
+        """The server is stopping."""
+        self._stream.fail(GrpcStatus.UNAVAILABLE, "the server is stopping")
+
+    def closed(self) -> None:
+        """Nobody watches any more."""
+        self._readiness.leave(self)
+
+    def _tell(self) -> None:
+        try:
+            now = self._check(self._question or b"")
+        except DecodeError as error:
+            self._stream.fail(GrpcStatus.INVALID_ARGUMENT, str(error))
+            return
+        if now != self._told:
+            self._told = now
+            self._stream.send(now)

@@ -7,10 +7,10 @@ A gRPC client gets the message as `grpc-message`, which Envoy makes of a plain t
 
 from typing import NamedTuple
 
-import grpc
 import msgspec
 
 from epp.core.domain.errors import Refusal
+from epp.edge.extproc.transport import GrpcStatus
 
 DROPPED_REASON = "x-llm-d-request-dropped-reason"
 RETRY_PUSHBACK = "grpc-retry-pushback-ms"
@@ -29,19 +29,19 @@ class HttpError(NamedTuple):
 class _Row(NamedTuple):
     status: int
     type: str
-    grpc: grpc.StatusCode
+    grpc: GrpcStatus
 
 
 TABLE: dict[str, _Row] = {
-    "BadRequest": _Row(400, "invalid_request_error", grpc.StatusCode.INVALID_ARGUMENT),
-    "Unauthorized": _Row(401, "authentication_error", grpc.StatusCode.UNAUTHENTICATED),
-    "Forbidden": _Row(403, "permission_error", grpc.StatusCode.PERMISSION_DENIED),
-    "NotFound": _Row(404, "not_found_error", grpc.StatusCode.NOT_FOUND),
-    "PreconditionFailed": _Row(412, "precondition_failed_error", grpc.StatusCode.FAILED_PRECONDITION),
-    "PayloadTooLarge": _Row(413, "invalid_request_error", grpc.StatusCode.RESOURCE_EXHAUSTED),
-    "ResourceExhausted": _Row(429, "rate_limit_error", grpc.StatusCode.RESOURCE_EXHAUSTED),
-    "Internal": _Row(500, "server_error", grpc.StatusCode.INTERNAL),
-    "ServiceUnavailable": _Row(503, "service_unavailable_error", grpc.StatusCode.UNAVAILABLE),
+    "BadRequest": _Row(400, "invalid_request_error", GrpcStatus.INVALID_ARGUMENT),
+    "Unauthorized": _Row(401, "authentication_error", GrpcStatus.UNAUTHENTICATED),
+    "Forbidden": _Row(403, "permission_error", GrpcStatus.PERMISSION_DENIED),
+    "NotFound": _Row(404, "not_found_error", GrpcStatus.NOT_FOUND),
+    "PreconditionFailed": _Row(412, "precondition_failed_error", GrpcStatus.FAILED_PRECONDITION),
+    "PayloadTooLarge": _Row(413, "invalid_request_error", GrpcStatus.RESOURCE_EXHAUSTED),
+    "ResourceExhausted": _Row(429, "rate_limit_error", GrpcStatus.RESOURCE_EXHAUSTED),
+    "Internal": _Row(500, "server_error", GrpcStatus.INTERNAL),
+    "ServiceUnavailable": _Row(503, "service_unavailable_error", GrpcStatus.UNAVAILABLE),
 }
 
 
@@ -63,8 +63,7 @@ def _to_grpc(refusal: Refusal, row: _Row, request_id: str) -> HttpError:
     headers = _headers(refusal, request_id)
     if refusal.retry_after_s is not None:
         headers += ((RETRY_PUSHBACK, str(refusal.retry_after_s * 1000)),)
-    number: int = row.grpc.value[0]
-    return HttpError(row.status, headers, _message(refusal, request_id).encode(), number)
+    return HttpError(row.status, headers, _message(refusal, request_id).encode(), int(row.grpc))
 
 
 def _message(refusal: Refusal, request_id: str) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from epp.core.domain.errors import InvalidInput
+
 DEFAULT_CLUSTER_NAME = "pool"
 _ASSIGNMENT_TYPE = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 _READABLE_BY_ALL = 0o644  # Envoy usually runs under another user id than the picker
@@ -54,6 +56,18 @@ class EdsFile:
                 f"cannot write Envoy's endpoint file {self.path}: {error.strerror}; "
                 f"the directory {self.path.parent} must exist, be writable and hold both the file and its replacement"
             ) from error
+
+    def make(self) -> None:
+        """Makes the file without an endpoint; one of a former run stays until the pool is known again.
+
+        Raises InvalidInput when it cannot be written, because then the picker cannot work.
+        """
+        if self.path.exists():
+            return
+        try:
+            self.write(())
+        except EdsError as error:
+            raise InvalidInput("--envoy-eds", str(error)) from error
 
     def _current(self) -> bytes | None:
         try:

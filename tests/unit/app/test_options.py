@@ -7,7 +7,7 @@ import pytest
 from epp.app.flag import Flag, FlagError, FlagType, Group
 from epp.app.flag_values import parse_value
 from epp.app.flags import FLAGS
-from epp.app.options import ServeOptions, parse_flags
+from epp.app.options import ServeOptions, TransportKind, parse_flags
 from epp.core.protocol.events import BodyMode
 from epp.core.routing.priority import BodyPriority
 from epp.edge.admin.gates import is_loopback
@@ -126,7 +126,7 @@ def test_the_namespace_comes_from_the_flag_then_from_the_environment() -> None:
         ({"max_body_bytes": "12parsecs"}, "'12parsecs' has an unknown suffix"),
         ({"max_body_bytes": "0"}, "must be above 0"),
         ({"body_priority": "smaller-first"}, "'smaller-first' is none of larger-first, vllm, off"),
-        ({"transport": "carrier-pigeon"}, "is none of grpcio"),
+        ({"transport": "carrier-pigeon"}, "'carrier-pigeon' is none of native, grpcio"),
         ({"tls_min_version": "VersionTLS11"}, "is none of VersionTLS12, VersionTLS13"),
         ({"bind_address": "localhost"}, "'localhost' is not an IP address"),
         (
@@ -149,6 +149,13 @@ def test_a_wrong_value_names_its_flag(given: dict[str, str], says: str) -> None:
     assert error.flag == flag
     assert str(error).startswith(f"--{flag}: ")
     assert says in str(error)
+
+
+def test_the_environment_gives_defaults() -> None:
+    assert parse_flags({}, {}).transport is TransportKind.NATIVE
+    assert parse_flags({}, {"EPP_TRANSPORT": "grpcio"}).transport is TransportKind.GRPCIO
+    assert parse_flags({"transport": "native"}, {"EPP_TRANSPORT": "grpcio"}).transport is TransportKind.NATIVE
+    assert parse_flags({}, {"EPP_TRANSPORT": ""}).transport is TransportKind.NATIVE
 
 
 def test_flags_that_contradict_each_other() -> None:

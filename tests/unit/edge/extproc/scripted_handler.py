@@ -1,14 +1,14 @@
-"""A gRPC transport on loopback whose handlers do as the test tells them, and a client for it."""
+"""A transport on loopback whose handlers do as the test tells them, and a client for it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from epp.edge.extproc.grpc_transport import GrpcSettings, GrpcTransport
-from epp.edge.extproc.transport import ServerStream
+from epp.edge.extproc.transport import PROCESS, Message, ServerStream
 from tests.support.ext_proc_client import ExtProcClient
 from tests.support.ext_proc_stream import PATIENCE_S, ExtProcStream
 from tests.support.lost_errors import no_lost_errors
+from tests.support.transports import USUAL, make_transport
 
 MIB = 1 << 20
 Behaviour = Callable[["Handler", bytes], None]
@@ -20,13 +20,20 @@ class Handler:
     def __init__(self, stream: ServerStream, behaviour: Behaviour) -> None:
         self.stream = stream
         self.received: list[bytes] = []
+        self.announced: list[int] = []
         self.closed_times = 0
         self.was_drained = False
         self._behaviour = behaviour
 
-    def message_received(self, message: bytes) -> None:
-        self.received.append(message)
-        self._behaviour(self, message)
+    def message_announced(self, message_bytes: int) -> None:
+        self.announced.append(message_bytes)
+
+    def message_received(self, message: Message) -> None:
+        self.received.append(bytes(message))
+        self._behaviour(self, self.received[-1])
+
+    def half_closed(self) -> None:
+        self.stream.finish()
 
     def drain(self) -> None:
         self.was_drained = True
@@ -35,13 +42,27 @@ class Handler:
         self.closed_times += 1
 
 
-class Transport(GrpcTransport):
+class ScriptedTransport:
     """A transport whose handlers can be looked at."""
 
-    def __init__(self, behaviour: Behaviour, port: int = 0) -> None:
+    def __init__(self, behaviour: Behaviour, kind: str = USUAL, port: int = 0) -> None:
         self.handlers: list[Handler] = []
-        super().__init__(GrpcSettings("127.0.0.1", port, MIB), self._handler)
         self._behaviour = behaviour
+        self.served = make_transport(kind, {PROCESS: self._handler}, port=port, max_message_bytes=MIB)
+
+    @property
+    def port(self) -> int:
+        return self.served.port
+
+    @property
+    def open_streams(self) -> int:
+        return self.served.open_streams
+
+    async def start(self) -> None:
+        await self.served.start()
+
+    async def drain(self, grace_s: float) -> None:
+        await self.served.drain(grace_s)
 
     def _handler(self, stream: ServerStream) -> Handler:
         self.handlers.append(Handler(stream, self._behaviour))
@@ -49,9 +70,9 @@ class Transport(GrpcTransport):
 
 
 @asynccontextmanager
-async def serving(behaviour: Behaviour) -> AsyncIterator[tuple[Transport, ExtProcClient]]:
+async def serving(behaviour: Behaviour, kind: str = USUAL) -> AsyncIterator[tuple[ScriptedTransport, ExtProcClient]]:
     """A transport and a client; in the end every handler was closed exactly once and no error was lost."""
-    transport = Transport(behaviour)
+    transport = ScriptedTransport(behaviour, kind)
     await transport.start()
     with no_lost_errors():
         try:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -11,10 +10,13 @@ import grpc.aio
 import pytest
 
 from epp._pb.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse
-from epp.edge.extproc.health import HealthServer, Readiness, health_handler
+from epp.edge.extproc.health import Readiness, health_methods
+from epp.edge.extproc.transport import Transport
+from tests.support.eventually import eventually
 from tests.support.lost_errors import no_lost_errors
+from tests.support.transports import KINDS, make_transport
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.parametrize("kind", KINDS)]
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
@@ -66,9 +68,9 @@ class Watch:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[tuple[Readiness, HealthClient, HealthServer]]:
+async def serving(kind: str) -> AsyncIterator[tuple[Readiness, HealthClient, Transport]]:
     readiness = Readiness()
-    server = HealthServer("127.0.0.1", 0, readiness)
+    server = make_transport(kind, health_methods(readiness))
     with no_lost_errors():
         await server.start()
         client = HealthClient(server.port)
@@ -76,11 +78,11 @@ async def serving() -> AsyncIterator[tuple[Readiness, HealthClient, HealthServer
             yield readiness, client, server
         finally:
             await client.channel.close()
-            await server.stop()
+            await server.drain(0.0)
 
 
-async def test_check_before_and_after_the_picker_is_ready() -> None:
-    async with serving() as (readiness, client, _):
+async def test_check_before_and_after_the_picker_is_ready(kind: str) -> None:
+    async with serving(kind) as (readiness, client, _):
         assert await client.check("liveness") == SERVING
         assert [await client.check(name) for name in READINESS] == [NOT_SERVING] * 4
         readiness.set(ready=True)
@@ -91,21 +93,21 @@ async def test_check_before_and_after_the_picker_is_ready() -> None:
 
 
 @pytest.mark.parametrize("name", ["other", "Liveness", "readiness ", "envoy"])
-async def test_an_unknown_service_is_unknown_and_not_an_error(name: str) -> None:
-    async with serving() as (readiness, client, _):
+async def test_an_unknown_service_is_unknown_and_not_an_error(name: str, kind: str) -> None:
+    async with serving(kind) as (readiness, client, _):
         readiness.set(ready=True)
         assert await client.check(name) == SERVICE_UNKNOWN
 
 
-async def test_list_names_them_all() -> None:
-    async with serving() as (readiness, client, _):
+async def test_list_names_them_all(kind: str) -> None:
+    async with serving(kind) as (readiness, client, _):
         assert await client.list() == {"liveness": SERVING, **dict.fromkeys(READINESS, NOT_SERVING)}
         readiness.set(ready=True)
         assert await client.list() == dict.fromkeys(["liveness", *READINESS], SERVING)
 
 
-async def test_a_stopping_process_is_alive_but_never_ready_again() -> None:
-    async with serving() as (readiness, client, _):
+async def test_a_stopping_process_is_alive_but_never_ready_again(kind: str) -> None:
+    async with serving(kind) as (readiness, client, _):
         readiness.set(ready=True)
         readiness.stop()
         assert await client.check("readiness") == NOT_SERVING
@@ -115,8 +117,8 @@ async def test_a_stopping_process_is_alive_but_never_ready_again() -> None:
 
 
 @pytest.mark.parametrize("name", READINESS)
-async def test_watch_tells_every_change_once(name: str) -> None:
-    async with serving() as (readiness, client, _):
+async def test_watch_tells_every_change_once(name: str, kind: str) -> None:
+    async with serving(kind) as (readiness, client, _):
         watch = client.watch(name)
         assert await watch.next() == NOT_SERVING
         readiness.set(ready=False)
@@ -127,8 +129,8 @@ async def test_watch_tells_every_change_once(name: str) -> None:
         assert await watch.next() == NOT_SERVING
 
 
-async def test_watch_of_an_unknown_service_stays_open() -> None:
-    async with serving() as (readiness, client, _):
+async def test_watch_of_an_unknown_service_stays_open(kind: str) -> None:
+    async with serving(kind) as (readiness, client, _):
         watch = client.watch("other")
         assert await watch.next() == SERVICE_UNKNOWN
         readiness.set(ready=True)
@@ -137,40 +139,40 @@ async def test_watch_of_an_unknown_service_stays_open() -> None:
         assert not watch.call.done()
 
 
-async def test_a_change_while_the_last_state_is_being_written_is_not_lost() -> None:
-    readiness = Readiness()
-    asked: Any = SimpleNamespace(method="/grpc.health.v1.Health/Watch", invocation_metadata=())
-    method: Any = health_handler(readiness).service(asked)
-    states = method.unary_stream(HealthCheckRequest(), None)
-    assert (await anext(states)).status == NOT_SERVING
-    readiness.set(ready=True)  # gRPC has not come back for the next state yet
-    async with asyncio.timeout(5.0):
-        assert (await anext(states)).status == SERVING
-    await states.aclose()
-
-
-async def test_stopping_ends_the_watchers() -> None:
-    async with serving() as (_, client, server):
+async def test_a_watcher_that_goes_is_forgotten(kind: str) -> None:
+    async with serving(kind) as (readiness, client, _):
         watch = client.watch("")
         await watch.next()
-        await server.stop()
+        assert len(readiness._watchers) == 1
+        watch.call.cancel()
+        await eventually(lambda: not readiness._watchers)
+        readiness.set(ready=True)
+
+
+@pytest.mark.parametrize("method", ["Check", "Watch"])
+async def test_what_is_no_question_is_an_error(method: str, kind: str) -> None:
+    async with serving(kind) as (_, client, _):
+        call: Any = client.channel.unary_unary(f"/grpc.health.v1.Health/{method}")
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await call(b"\xff")
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert await client.check("liveness") == SERVING
+
+
+async def test_stopping_ends_the_watchers(kind: str) -> None:
+    async with serving(kind) as (_, client, server):
+        watch = client.watch("")
+        await watch.next()
+        await server.drain(0.0)
         async with asyncio.timeout(5.0):
             assert await watch.call.code() is not grpc.StatusCode.OK
 
 
-async def test_a_port_in_use_is_an_error() -> None:
-    async with serving() as (readiness, _, server):
+async def test_a_port_in_use_is_an_error(kind: str) -> None:
+    async with serving(kind) as (readiness, _, server):
         with pytest.raises(RuntimeError):
-            await HealthServer("127.0.0.1", server.port, readiness).start()
+            await make_transport(kind, health_methods(readiness), port=server.port).start()
 
 
-async def test_a_server_that_was_never_started_can_be_stopped() -> None:
-    await HealthServer("127.0.0.1", 0, Readiness()).stop()
-
-
-async def test_next_change_is_the_one_after_it_was_taken() -> None:
-    readiness = Readiness()
-    change = readiness.next_change
-    readiness.set(ready=True)
-    assert change.is_set()
-    assert not readiness.next_change.is_set()
+async def test_a_server_that_was_never_started_can_be_stopped(kind: str) -> None:
+    await make_transport(kind, health_methods(Readiness())).drain(0.0)

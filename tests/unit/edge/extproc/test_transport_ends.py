@@ -1,25 +1,27 @@
-"""However a gRPC stream ends, its handler is closed exactly once and what was queued is sent."""
+"""However a stream ends, its handler is closed exactly once and what was queued is sent."""
 
 import asyncio
 
 import grpc
 import pytest
 
-from epp.edge.extproc import grpc_transport
+from epp.edge.extproc import grpc_transport, native_transport
+from epp.edge.extproc.transport import GrpcStatus
 from tests.support.eventually import eventually
 from tests.support.ext_proc_stream import PATIENCE_S
+from tests.support.transports import KINDS
 from tests.unit.edge.extproc.scripted_handler import MIB, Behaviour, Handler, echo, read, serving
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.parametrize("kind", KINDS)]
 
 
-async def test_a_stream_may_be_failed() -> None:
+async def test_a_stream_may_be_failed(kind: str) -> None:
     def fail(handler: Handler, _: bytes) -> None:
         handler.stream.send(b"before")
-        handler.stream.fail(grpc.StatusCode.INVALID_ARGUMENT, "what is this")
+        handler.stream.fail(GrpcStatus.INVALID_ARGUMENT, "what is this")
         handler.stream.send(b"after")
 
-    async with serving(fail) as (_, client):
+    async with serving(fail, kind) as (_, client):
         stream = client.stream()
         await stream.send_bytes(b"x")
         assert await read(stream, 1) == [b"before"]
@@ -27,8 +29,8 @@ async def test_a_stream_may_be_failed() -> None:
         assert await stream.details() == "what is this"
 
 
-async def test_a_stream_may_be_finished_from_outside_while_it_waits_for_a_message() -> None:
-    async with serving(echo) as (transport, client):
+async def test_a_stream_may_be_finished_from_outside_while_it_waits_for_a_message(kind: str) -> None:
+    async with serving(echo, kind) as (transport, client):
         stream = client.stream()
         await stream.send_bytes(b"x")
         await read(stream, 1)
@@ -38,8 +40,8 @@ async def test_a_stream_may_be_finished_from_outside_while_it_waits_for_a_messag
         await eventually(lambda: transport.open_streams == 0)
 
 
-async def test_a_stream_that_is_finished_while_it_writes_writes_to_the_end() -> None:
-    async with serving(echo) as (transport, client):
+async def test_a_stream_that_is_finished_while_it_writes_writes_to_the_end(kind: str) -> None:
+    async with serving(echo, kind) as (transport, client):
         stream = client.stream()
         await stream.send_bytes(b"x")
         await read(stream, 1)
@@ -67,12 +69,12 @@ def burst_and_finish(handler: Handler, message: bytes) -> None:
 
 def burst_and_fail(handler: Handler, message: bytes) -> None:
     burst(handler, message)
-    handler.stream.fail(grpc.StatusCode.INTERNAL, "a fault")
+    handler.stream.fail(GrpcStatus.INTERNAL, "a fault")
 
 
 @pytest.mark.parametrize("behaviour", [burst, burst_out_of_the_blue, burst_and_finish, burst_and_fail])
-async def test_a_peer_that_goes_while_it_is_written_to_is_nothing_special(behaviour: Behaviour) -> None:
-    async with serving(behaviour) as (transport, client):
+async def test_a_peer_that_goes_while_it_is_written_to_is_nothing_special(behaviour: Behaviour, kind: str) -> None:
+    async with serving(behaviour, kind) as (transport, client):
         for _ in range(3):
             stream = client.stream()
             await stream.send_bytes(b"go")
@@ -82,11 +84,11 @@ async def test_a_peer_that_goes_while_it_is_written_to_is_nothing_special(behavi
 
 
 @pytest.mark.parametrize("end", ["reset", "finish", "half-close then resume"])
-async def test_a_paused_stream_can_end(end: str) -> None:
+async def test_a_paused_stream_can_end(end: str, kind: str) -> None:
     def pause(handler: Handler, _: bytes) -> None:
         handler.stream.pause_reading()
 
-    async with serving(pause) as (transport, client):
+    async with serving(pause, kind) as (transport, client):
         stream = client.stream()
         await stream.send_bytes(b"x")
         await eventually(lambda: transport.handlers and transport.handlers[0].received)
@@ -100,8 +102,8 @@ async def test_a_paused_stream_can_end(end: str) -> None:
         await eventually(lambda: transport.open_streams == 0)
 
 
-async def test_drain_tells_the_handlers_then_ends_with_ok() -> None:
-    async with serving(echo) as (transport, client):
+async def test_drain_tells_the_handlers_then_ends_with_ok(kind: str) -> None:
+    async with serving(echo, kind) as (transport, client):
         stream = client.stream()
         await stream.send_bytes(b"x")
         await read(stream, 1)
@@ -111,8 +113,8 @@ async def test_drain_tells_the_handlers_then_ends_with_ok() -> None:
         await transport.drain(0.05)
 
 
-async def test_drain_does_not_wait_for_streams_that_are_over() -> None:
-    async with serving(echo) as (transport, client):
+async def test_drain_does_not_wait_for_streams_that_are_over(kind: str) -> None:
+    async with serving(echo, kind) as (transport, client):
         stream = client.stream()
         await stream.send_bytes(b"x")
         await read(stream, 1)
@@ -122,8 +124,9 @@ async def test_drain_does_not_wait_for_streams_that_are_over() -> None:
             await transport.drain(1000.0)
 
 
-async def test_drain_ends_even_when_a_peer_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grpc_transport, "ABORT_AFTER_S", 0.1)
+async def test_drain_ends_even_when_a_peer_does_not_read(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    for transport_module in (grpc_transport, native_transport):
+        monkeypatch.setattr(transport_module, "ABORT_AFTER_S", 0.1)
 
     chunk = bytes(MIB)
 
@@ -131,7 +134,7 @@ async def test_drain_ends_even_when_a_peer_does_not_read(monkeypatch: pytest.Mon
         for _ in range(500):
             handler.stream.send(chunk)
 
-    async with serving(flood) as (transport, client):
+    async with serving(flood, kind) as (transport, client):
         stream = client.stream()
         await stream.send_bytes(b"x")
         await eventually(lambda: transport.handlers and transport.handlers[0].received)

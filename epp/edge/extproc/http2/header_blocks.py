@@ -1,0 +1,124 @@
+"""Header blocks of requests: decoded by the hpack library, checked once (RFC 9113 8.2 and 8.3), remembered.
+
+A server that allows no dynamic table gets blocks that depend on nothing but themselves, and a proxy sends the same
+one with every stream. Such blocks are looked up; those before the proxy has heard of the table size are decoded.
+"""
+
+from collections.abc import Iterable
+
+import hpack
+import msgspec
+
+from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode
+
+MOST_REMEMBERED = 64
+LONGEST_REMEMBERED_BYTES = 2_048
+_OF_A_CONNECTION = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
+_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
+_REQUIRED = frozenset((b":method", b":scheme", b":path"))
+
+
+class RequestHead(msgspec.Struct, frozen=True):
+    """What a gRPC server needs of a request's headers; text as Latin-1."""
+
+    method: str
+    path: str
+    content_type: str = ""
+    message_encoding: str = ""
+    """`grpc-encoding`, empty for none"""
+    content_length: int | None = None
+    problem: str = ""
+    """why the request is malformed, so that its stream has to be reset; empty for a good one"""
+
+
+class HeaderBlocks:
+    """One per connection."""
+
+    def __init__(self, most_header_bytes: int) -> None:
+        self._decoder = hpack.Decoder(max_header_list_size=most_header_bytes)
+        self._heads: dict[bytes, RequestHead] = {}
+
+    def forbid_table(self) -> None:
+        """The peer has heard that there is no dynamic table."""
+        self._decoder.max_allowed_table_size = 0
+
+    def request(self, block: bytes) -> RequestHead:
+        """The head of a request; raises ConnectionFault when the block cannot be decoded."""
+        head = self._heads.get(block)
+        if head is not None:
+            return head
+        head = _checked(self._decode(block))
+        if self._decoder.header_table_size == 0 and len(block) <= LONGEST_REMEMBERED_BYTES:
+            if len(self._heads) >= MOST_REMEMBERED:
+                self._heads.clear()
+            self._heads[block] = head
+        return head
+
+    def trailers(self, block: bytes) -> str:
+        """Why the trailers of a request are malformed, empty where they are not. Raises ConnectionFault."""
+        for name, _ in self._decode(block):
+            if name.startswith(b":"):
+                return "pseudo-header in trailers"
+            if problem := _name_problem(name):
+                return problem
+        return ""
+
+    def _decode(self, block: bytes) -> Iterable[tuple[bytes, bytes]]:
+        try:
+            return self._decoder.decode(block, raw=True)
+        except hpack.OversizedHeaderListError as error:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, str(error)) from error
+        except (hpack.HPACKError, IndexError) as error:
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, str(error)) from error
+
+
+def _checked(headers: Iterable[tuple[bytes, bytes]]) -> RequestHead:
+    found: dict[bytes, bytes] = {}
+    is_regular = False
+    problem = ""
+    for name, value in headers:
+        if name.startswith(b":"):
+            if is_regular:
+                problem = "pseudo-header after a regular one"
+            elif name not in _PSEUDO:
+                problem = f"unknown pseudo-header {_text(name)}"
+            elif name in found:
+                problem = f"{_text(name)} twice"
+        else:
+            is_regular = True
+            problem = problem or _name_problem(name) or _field_problem(name, value)
+        found[name] = value
+    missing = _REQUIRED - found.keys()
+    if missing and not problem:
+        problem = f"without {_text(min(missing))}"
+    if not problem and not found[b":path"]:
+        problem = "an empty :path"
+    length = found.get(b"content-length", b"")
+    if length and not (length.isdigit() and len(length) <= 18):
+        problem = problem or "content-length is not a number"
+    return RequestHead(
+        method=_text(found.get(b":method", b"")),
+        path=_text(found.get(b":path", b"")),
+        content_type=_text(found.get(b"content-type", b"")),
+        message_encoding=_text(found.get(b"grpc-encoding", b"")),
+        content_length=int(length) if length and not problem else None,
+        problem=problem,
+    )
+
+
+def _name_problem(name: bytes) -> str:
+    if not name or any(byte <= 0x20 or 0x41 <= byte <= 0x5A or byte >= 0x7F for byte in name) or b":" in name:
+        return "a header name with forbidden characters"
+    return "a header that belongs to a connection" if name in _OF_A_CONNECTION else ""
+
+
+def _field_problem(name: bytes, value: bytes) -> str:
+    if b"\0" in value or b"\r" in value or b"\n" in value:
+        return f"forbidden characters in the value of {_text(name)}"
+    if name == b"te" and value.lower() != b"trailers":
+        return "te is not trailers"
+    return ""
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("latin-1")

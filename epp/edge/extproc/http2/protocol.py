@@ -1,0 +1,122 @@
+"""One HTTP/2 connection on asyncio: bytes from the socket, bytes to the socket, timers."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from epp.core.domain.ports import Clock
+from epp.edge.extproc.http2.connection import Accept, Http2Connection
+from epp.edge.extproc.http2.limits import Http2Limits
+from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode
+
+CHECK_EVERY_S = 1.0
+JOINED_BYTES = 32_768
+"""up to this much is copied into one piece for the socket"""
+HIGH_WATER_BYTES = 4 << 20
+"""not written yet; above it nothing more is read from the peer"""
+
+
+class Http2Protocol(asyncio.Protocol):
+    """Tells `on_lost` when its connection is gone."""
+
+    def __init__(
+        self,
+        limits: Http2Limits,
+        accept: Accept,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        on_made: "Callable[[Http2Protocol], None]",
+        on_lost: "Callable[[Http2Protocol], None]",
+    ) -> None:
+        self.connection = Http2Connection(limits, accept, clock(), self._flush_later)
+        self._limits = limits
+        self._clock = clock
+        self._loop = loop
+        self._on_made = on_made
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._check: asyncio.TimerHandle | None = None
+        self._waits_since: float | None = clock()
+        """for the first SETTINGS, or the rest of a header block"""
+        self._heard_at = clock()
+        self._flush_due = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is there."""
+        self._transport = socket = cast("asyncio.Transport", transport)  # uvloop's is none by its type
+        socket.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        self._check = self._loop.call_later(CHECK_EVERY_S, self._regularly)
+        self._on_made(self)
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the peer."""
+        self._heard_at = now = self._clock()
+        self.connection.receive(data, now)
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  why does not matter
+        """The socket is gone."""
+        if self._check is not None:
+            self._check.cancel()
+        self.connection.lost()
+        self._transport = None
+        self._on_lost(self)
+
+    def pause_writing(self) -> None:
+        """The peer does not read: then we do not either."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def flush(self) -> None:
+        """Writes what the connection has to say, and closes it when that was the last."""
+        self._flush_due = False
+        connection, transport = self.connection, self._transport
+        out = connection.send_side.out
+        if transport is None:
+            out.clear()
+            return
+        if out:
+            connection.send_side.out = []
+            if sum(map(len, out)) <= JOINED_BYTES:
+                transport.write(b"".join(out))
+            else:
+                transport.writelines(out)
+        if connection.is_done:
+            transport.close()
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush_later(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self.flush)
+
+    def _regularly(self) -> None:
+        self._check = self._loop.call_later(CHECK_EVERY_S, self._regularly)
+        connection, limits, now = self.connection, self._limits, self._clock()
+        connection.now = now
+        if connection.control.has_settings and not connection.is_in_header_block:
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since = now
+        elif now - self._waits_since > limits.greeting_within_s:
+            connection.break_off(ConnectionFault(ErrorCode.SETTINGS_TIMEOUT, "nothing to work with in time"))
+        connection.reset_stalled(now - limits.stalled_after_s)
+        silent_s = now - self._heard_at
+        if connection.control.pings_unanswered:
+            if silent_s > limits.ping_after_s + limits.pong_within_s:
+                self.abort()
+                return
+        elif silent_s > limits.ping_after_s and connection.streams:
+            connection.ask_for_life()
+        self.flush()

@@ -1,0 +1,134 @@
+"""The ext_proc service on an HTTP/2 server of our own."""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from epp.edge.extproc.http2.grpc_stream import Fault, GrpcService, GrpcStream
+from epp.edge.extproc.http2.limits import DEFAULT_LIMITS, Http2Limits
+from epp.edge.extproc.http2.protocol import Http2Protocol
+from epp.edge.extproc.transport import PROCESS, HandlerFactory
+
+MESSAGE_OVERHEAD_BYTES = 1 << 20
+"""headers and metadata around a body of the largest size"""
+ABORT_AFTER_S = 5.0
+"""connections that are not closed when everything was said end this much later"""
+HANDSHAKE_WITHIN_S = 10.0
+BACKLOG = 1_024
+
+
+class NativeSettings(msgspec.Struct, frozen=True):
+    """Where to listen and how large a message may be."""
+
+    address: str
+    """IP address"""
+    port: int
+    """0 picks a free one"""
+    max_message_bytes: int
+    tls: ssl.SSLContext | None = None
+    """None: plaintext; else with `h2` among its ALPN protocols"""
+    limits: Http2Limits = DEFAULT_LIMITS
+
+
+class NativeTransport:
+    """Serves streams until it is drained; see Transport."""
+
+    def __init__(
+        self,
+        settings: NativeSettings,
+        methods: Mapping[str, HandlerFactory],
+        on_fault: Fault,
+    ) -> None:
+        """`methods` by path; streams of PROCESS are counted."""
+        self._settings = settings
+        self._methods = methods
+        self._on_fault = on_fault
+        self._server: asyncio.Server | None = None
+        self._connections: set[Http2Protocol] = set()
+        self._all_closed = asyncio.Event()
+        self.port = settings.port
+
+    @property
+    def open_streams(self) -> int:
+        """ext_proc streams that are being served."""
+        return sum(1 for stream in self._streams() if stream.path == PROCESS)
+
+    async def start(self) -> None:
+        """Binds and serves; `port` is the bound one. Raises RuntimeError when the address cannot be bound."""
+        loop = asyncio.get_running_loop()
+        settings = self._settings
+        service = GrpcService(
+            methods=self._methods,
+            most_message_bytes=settings.max_message_bytes + MESSAGE_OVERHEAD_BYTES,
+            on_fault=self._on_fault,
+            later=loop.call_soon,
+        )
+        try:
+            self._server = await loop.create_server(
+                lambda: Http2Protocol(
+                    settings.limits,
+                    service.accept,
+                    time.monotonic,
+                    loop,
+                    on_made=self._made,
+                    on_lost=self._lost,
+                ),
+                settings.address,
+                settings.port,
+                backlog=BACKLOG,
+                ssl=settings.tls,
+                ssl_handshake_timeout=HANDSHAKE_WITHIN_S if settings.tls else None,
+                reuse_address=True,
+            )
+        except OSError as error:
+            raise RuntimeError(str(error)) from error
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def drain(self, grace_s: float) -> None:
+        """Takes no new connection, tells everybody to come to an end, and ends what is left after `grace_s` with OK.
+
+        A stream that begins before its proxy has heard that we leave is served.
+        """
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for protocol in self._connections:
+            protocol.connection.leave()
+        for stream in self._streams():
+            stream.drain()
+        await self._wait_until_closed(grace_s)
+        for stream in self._streams():
+            stream.finish()
+        for protocol in list(self._connections):
+            protocol.connection.refuse_further()
+            protocol.flush()
+        await self._wait_until_closed(ABORT_AFTER_S)
+        for protocol in list(self._connections):
+            protocol.abort()
+        await self._wait_until_closed(ABORT_AFTER_S)
+
+    def _streams(self) -> list[GrpcStream]:
+        return [
+            stream.receiver
+            for protocol in self._connections
+            for stream in protocol.connection.streams.values()
+            if isinstance(stream.receiver, GrpcStream)
+        ]
+
+    def _made(self, protocol: Http2Protocol) -> None:
+        self._connections.add(protocol)
+        self._all_closed.clear()
+
+    def _lost(self, protocol: Http2Protocol) -> None:
+        self._connections.discard(protocol)
+        if not self._connections:
+            self._all_closed.set()
+
+    async def _wait_until_closed(self, within_s: float) -> None:
+        if self._connections and within_s > 0.0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_closed.wait(), within_s)
