@@ -4,6 +4,7 @@ Whatever happens, a decision is followed by exactly one Release, and a stream th
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -37,8 +38,7 @@ from epp.core.protocol.events import (
 from epp.core.protocol.grpc_frames import is_grpc
 from epp.core.protocol.headers import REQUEST_ID
 from epp.core.protocol.request_side import SIDES, BufferedRequest, ConversationSettings, RequestSide
-from epp.core.protocol.response_side import ResponseSide
-from epp.core.protocol.usage import UsageReader
+from epp.core.protocol.response_side import ResponseSide, unread
 
 TIMEOUT_MARGIN_S = 1.0
 """the proxy waits this much longer than the picker promises to take"""
@@ -183,7 +183,7 @@ class Conversation:
             sampled=decision is not None and (self._sampled or bool(decision.reporters)),
             streaming=decision is not None and decision.request.streaming,
             client_model=self._client_model(),
-            grpc_usage=self._grpc_usage,
+            grpc_usage=unread if decision is None else partial(self._settings.parsers.grpc_usage, decision.request.path),
             reporters=decision.reporters if decision is not None else (),
         )
         return self._ended(commands + self._response.headers(event, self._markers(event.served)))
@@ -194,9 +194,6 @@ class Conversation:
             return ""
         request = self._decision.request
         return request.model if request.target_model != request.model else ""
-
-    def _grpc_usage(self) -> UsageReader | None:
-        return self._settings.parsers.grpc_usage(self._decision.request.path) if self._decision else None
 
     def _markers(self, served: str) -> tuple[tuple[str, str], ...]:
         """Headers that plugins put on the response of the endpoint that served, if it is one that we named."""
