@@ -13,7 +13,8 @@ from bench.gateway.pods import metrics_page
 from epp.core.config.built_in_policies import DEFAULT_POLICY
 from epp.core.protocol.commands import Mutation, Phase, SendRouting
 from epp.core.protocol.headers import DESTINATION
-from epp.edge.extproc.codec import decode, encode_routing
+from epp.edge.extproc.codec import decode
+from epp.edge.extproc.encode import encode_routing
 from epp.edge.scrape.engines import ENGINES
 from epp.edge.scrape.load_scan import scan
 

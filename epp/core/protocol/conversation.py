@@ -183,7 +183,9 @@ class Conversation:
             sampled=decision is not None and (self._sampled or bool(decision.reporters)),
             streaming=decision is not None and decision.request.streaming,
             client_model=self._client_model(),
-            grpc_usage=unread if decision is None else partial(self._settings.parsers.grpc_usage, decision.request.path),
+            grpc_usage=unread
+            if decision is None
+            else partial(self._settings.parsers.grpc_usage, decision.request.path),
             reporters=decision.reporters if decision is not None else (),
         )
         return self._ended(commands + self._response.headers(event, self._markers(event.served)))

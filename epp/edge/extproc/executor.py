@@ -28,7 +28,7 @@ from epp.core.protocol.commands import (
 )
 from epp.core.protocol.conversation import Conversation
 from epp.core.protocol.events import Decided, Event, Held, Refused, StreamEnded
-from epp.edge.extproc import codec
+from epp.edge.extproc import codec, encode
 from epp.edge.extproc.refusals import to_http
 from epp.edge.extproc.services import Services
 from epp.edge.extproc.token_wait import TokenWait
@@ -120,23 +120,23 @@ class StreamExecutor:
         send = self._stream.send
         match command:
             case Continue():
-                send(codec.encode_continue(command))
+                send(encode.encode_continue(command))
             case Route():
                 self._route(command.request)
             case SendRouting():
-                send(codec.encode_routing(command))
+                send(*encode.encode_routing(command))
             case SendBody():
-                send(codec.encode_body(command))
+                send(*encode.encode_body(command))
             case Release():
                 self._release(command)
             case FollowServed():
                 self._follow(command.destination)
             case OverrideMode():
-                send(codec.encode_override(command))
+                send(encode.encode_override(command))
             case NoteFirstToken():
                 self._note_first_token()
             case ExtendTimeout():
-                send(codec.encode_extension(command))
+                send(encode.encode_extension(command))
             case Refuse():
                 self._refuse(command.refusal)
             case CancelRouting():
@@ -244,7 +244,7 @@ class StreamExecutor:
         if self._request is not None:
             self._request = self._request.without_prompt()
         self._services.metrics.request_refused(self._request, refusal)
-        self._stream.send(codec.encode_refusal(to_http(refusal, self._request_id, is_grpc=self._conversation.is_grpc)))
+        self._stream.send(encode.encode_refusal(to_http(refusal, self._request_id, is_grpc=self._conversation.is_grpc)))
 
     def _withdraw(self) -> None:
         self._drop_deadline()
