@@ -9,7 +9,7 @@ from typing import Protocol
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import ObjectState
-from epp.core.state.roster import Roster
+from epp.core.state.roster import SlotRoster
 from epp.edge.gateway.eds import EdsError, EdsFile
 from epp.edge.observe.logs import Logger
 from epp.edge.observe.sink import PrometheusSink
@@ -30,7 +30,7 @@ class Membership:
     def __init__(
         self,
         *,
-        roster: Roster,
+        roster: SlotRoster,
         poller: Poller | None,
         followers: Sequence[EndpointFollower] = (),
         eds: EdsFile | None,

@@ -11,7 +11,7 @@ from epp.core.domain.ports import Clock, TokenSource
 from epp.core.kvevents import Event
 from epp.core.scheduling.producers.precise_prefix_cache import PrecisePrefixCacheParameters, PrecisePrefixCacheProducer
 from epp.core.scheduling.scheduler import Policy
-from epp.core.state.roster import Roster
+from epp.core.state.pool_state import PoolState
 from epp.edge.kvevents.subscriber import KvEventSubscriber
 from epp.edge.kvevents.subscription import EventSettings
 from epp.edge.tokens.http_tellers import PodTokenizer, RenderService, Teller
@@ -22,7 +22,7 @@ from epp.edge.tokens.service import TokenService
 class SlotEvents:
     """KvEventSink: from endpoints to slots; what comes of an endpoint that has left is dropped."""
 
-    def __init__(self, producer: PrecisePrefixCacheProducer, roster: Roster) -> None:
+    def __init__(self, producer: PrecisePrefixCacheProducer, roster: PoolState) -> None:
         self._producer = producer
         self._roster = roster
 
@@ -52,7 +52,7 @@ class PrecisePrefix:
         self,
         policy: Policy,
         config: PickerConfig,
-        roster: Roster,
+        roster: PoolState,
         *,
         on_event_problem: Callable[[Endpoint, str], None],
         on_token_problem: Callable[[str], None],

@@ -15,7 +15,7 @@ from epp.core.routing.queueing import QueueingRouter
 from epp.core.routing.router import Router, RoutingPolicy
 from epp.core.scheduling.producers.burst_prefix_cache import BurstPrefixCacheProducer
 from epp.core.scheduling.scheduler import Policy, Scheduler
-from epp.core.state.roster import Roster
+from epp.core.state.pool_state import PoolState
 from epp.edge.observe.flow_series import FlowSeries
 from epp.edge.observe.repeated import RepeatedProblems
 
@@ -27,7 +27,7 @@ class Routing:
         self,
         options: ServeOptions,
         config: PickerConfig,
-        roster: Roster,
+        roster: PoolState,
         scheduler: Scheduler,
         *,
         clock: Clock,

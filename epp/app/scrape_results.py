@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import LoadReport
-from epp.core.state.roster import Roster
+from epp.core.state.roster import SlotRoster
 from epp.edge.observe.sink import PrometheusSink
 
 
 class ScrapeResults:
     """See the module."""
 
-    def __init__(self, roster: Roster, sink: PrometheusSink, changed: Callable[[], None]) -> None:
+    def __init__(self, roster: SlotRoster, sink: PrometheusSink, changed: Callable[[], None]) -> None:
         self._roster = roster
         self._sink = sink
         self._changed = changed

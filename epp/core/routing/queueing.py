@@ -26,7 +26,7 @@ from epp.core.flow.statistics import FlowReading
 from epp.core.flow.ticket import BreakOff, QueueTicket
 from epp.core.routing.router import Router
 from epp.core.scheduling.cycle import Candidates
-from epp.core.state.roster import Roster
+from epp.core.state.pool_state import PoolState
 
 MOST_GRANTS = 32
 """per turn of the event loop; each costs a scheduling cycle"""
@@ -48,7 +48,7 @@ class QueueingRouter:
     def __init__(
         self,
         router: Router,
-        roster: Roster,
+        roster: PoolState,
         policy: FlowPolicy,
         clock: Clock,
         *,

@@ -19,7 +19,7 @@ from epp.core.routing.priority import PriorityPolicy, resolve_priority
 from epp.core.routing.subset import within_subset
 from epp.core.scheduling.cycle import Candidates
 from epp.core.scheduling.scheduler import Scheduler
-from epp.core.state.roster import Roster
+from epp.core.state.pool_state import PoolState
 from epp.core.state.snapshot import PoolSnapshot
 
 NO_CANDIDATES = "failed to find endpoint candidates for serving the request"
@@ -40,7 +40,7 @@ class Router:
     """after which `offer` has its answer for certain"""
 
     def __init__(
-        self, roster: Roster, scheduler: Scheduler, policy: RoutingPolicy, clock: Clock, rng: Random | None = None
+        self, roster: PoolState, scheduler: Scheduler, policy: RoutingPolicy, clock: Clock, rng: Random | None = None
     ) -> None:
         """`rng` chooses among the targets of a rewrite; without it the choices are the same in every run."""
         self._rng = rng or Random(0)
@@ -74,7 +74,9 @@ class Router:
 
     def choice(self, request: InferenceRequest) -> Candidates:
         """Who may be picked for a resolved request, before any plugin is asked; raises a Refusal for nobody."""
-        return self._without_cooling(self._candidates(request, self._roster.current), self._clock())
+        now = self._clock()
+        self._roster.ledger.refresh(now)
+        return self._without_cooling(self._candidates(request, self._roster.current), now)
 
     def dispatched(self, decision: Decision, break_off: BreakOff) -> None:
         """The decision is on its way to the proxy; nobody here ever breaks it off."""
@@ -127,6 +129,7 @@ class Router:
 
     def _schedule(self, request: InferenceRequest, *, sheds: bool) -> Decision:
         now = self._clock()
+        self._roster.ledger.refresh(now)
         snapshot = self._roster.current
         candidates = self._candidates(request, snapshot)
         if sheds:

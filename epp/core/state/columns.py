@@ -1,6 +1,7 @@
 """Load columns: the last scraped numbers of every slot, one array per signal.
 
-Cells have one writer (whoever scrapes) and no invariant spans two of them, so that they can live in shared memory.
+Cells have one writer (whoever scrapes) and no invariant spans two of them, so that they can live in shared memory:
+eight aligned bytes each, read by other processes while they are written.
 """
 
 import math
@@ -12,13 +13,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from epp.core.domain.errors import InvalidInput
 from epp.core.domain.ports import LoadReport
 
 FloatColumn = NDArray[np.float64]
 
 
 class BookCounts(msgspec.Struct, frozen=True):
-    """What the ledger says of a slot at one moment; see `InFlightLedger`."""
+    """What the ledger says of a slot at one moment; see `InFlightCounts`."""
 
     requests: int = 0
     tokens: int = 0
@@ -27,6 +29,8 @@ class BookCounts(msgspec.Struct, frozen=True):
 
 
 NOTHING_SENT = BookCounts()
+PLAIN_COLUMNS = 12
+"""columns beside the derived ones and the attributes"""
 NEVER = -np.inf
 MOST_BELIEVED = 1e12
 NO_ADAPTERS: frozenset[str] = frozenset()
@@ -51,44 +55,94 @@ class Derived(IntEnum):
     """tokens that the KV cache holds, infinite where that is not known"""
 
 
+class NoMoreSlots(InvalidInput):
+    """More endpoints than the memory that several processes share has room for."""
+
+    def __init__(self, slots: int) -> None:
+        super().__init__(
+            "pool", f"has more endpoints than {slots}; picker processes share room for so many: use --workers 0"
+        )
+
+
+class _Cells:
+    """Hands out columns, one after the other: of `memory`, else new ones that hold their defaults."""
+
+    def __init__(self, slots: int, memory: NDArray[np.float64] | None) -> None:
+        self._slots = slots
+        self._memory = memory
+        self._used = 0
+
+    def column(self, default: float = 0.0) -> FloatColumn:
+        """Shape (slots,)."""
+        return np.full(self._slots, default) if self._memory is None else self._next(self._memory, self._slots)
+
+    def rows(self, width: int) -> NDArray[np.float64]:
+        """Shape (slots, width), zeros where new."""
+        if self._memory is None:
+            return np.zeros((self._slots, width))
+        return self._next(self._memory, self._slots * width).reshape(self._slots, width)
+
+    def _next(self, memory: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+        first, self._used = self._used, self._used + count
+        if self._used > len(memory):
+            raise ValueError(f"{len(memory)} cells are not enough for {self._slots} slots")
+        return memory[first : self._used]
+
+
 class LoadColumns:
     """Arrays indexed by slot; `reserve` grows them, a slot's cells are reset when it gets a new endpoint."""
 
-    def __init__(self, slots: int = 16, attributes: Iterable[str] = ()) -> None:
-        """`attributes`: keys of the custom metrics that a page may tell."""
-        self.waiting: FloatColumn = np.zeros(slots)
-        self.running: FloatColumn = np.zeros(slots)
-        self.kv_usage: FloatColumn = np.zeros(slots)
-        self.kv_block_tokens: FloatColumn = np.full(slots, DEFAULT_KV_BLOCK_TOKENS)
-        self.kv_blocks: FloatColumn = np.zeros(slots)
-        self.max_adapters: FloatColumn = np.zeros(slots)
-        self.updated_at: FloatColumn = np.full(slots, NEVER)
+    def __init__(
+        self, slots: int = 16, attributes: Iterable[str] = (), memory: NDArray[np.float64] | None = None
+    ) -> None:
+        """`attributes`: keys of the custom metrics that a page may tell.
+
+        `memory`: `cell_count(slots, attributes)` numbers that are used as they are and cannot grow; those of a slot
+        mean something once it was reset.
+        """
+        attributes = tuple(attributes)
+        cells = _Cells(slots, memory)
+        self.waiting: FloatColumn = cells.column()
+        self.running: FloatColumn = cells.column()
+        self.kv_usage: FloatColumn = cells.column()
+        self.kv_block_tokens: FloatColumn = cells.column(DEFAULT_KV_BLOCK_TOKENS)
+        self.kv_blocks: FloatColumn = cells.column()
+        self.max_adapters: FloatColumn = cells.column()
+        self.updated_at: FloatColumn = cells.column(NEVER)
         """monotonic seconds of the last good scrape, -inf before the first"""
-        self.sent: FloatColumn = np.zeros(slots)
-        """requests that we had sent by then (`InFlightLedger.sent`)"""
-        self.sent_tokens: FloatColumn = np.zeros(slots)
+        self.sent: FloatColumn = cells.column()
+        """requests that we had sent by then (`InFlightCounts.sent`)"""
+        self.sent_tokens: FloatColumn = cells.column()
         """prompt tokens that we had sent by then"""
-        self.in_flight: FloatColumn = np.zeros(slots)
+        self.in_flight: FloatColumn = cells.column()
         """our own unfinished requests at that moment"""
-        self.in_flight_tokens: FloatColumn = np.zeros(slots)
+        self.in_flight_tokens: FloatColumn = cells.column()
         """their prompt tokens"""
-        self.derived: NDArray[np.float64] = np.zeros((slots, len(Derived)))
+        self.derived: NDArray[np.float64] = cells.rows(len(Derived))
         """a row of `Derived` for each slot, worked out once per scrape, so that a decision reads them all at once"""
-        self.derived[:, Derived.CAPACITY_TOKENS] = np.inf
-        self.listed_adapters: FloatColumn = np.zeros(slots)
+        if memory is None:
+            self.derived[:, Derived.CAPACITY_TOKENS] = np.inf
+        self.listed_adapters: FloatColumn = cells.column()
         """number of adapters with requests running or waiting"""
         self.running_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
         self.waiting_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
-        self.attributes: dict[str, FloatColumn] = {key: np.full(slots, np.nan) for key in attributes}
+        self.attributes: dict[str, FloatColumn] = {key: cells.column(np.nan) for key in attributes}
         """custom metrics by key; not a number until a page tells one"""
 
     def __len__(self) -> int:
         return len(self.waiting)
 
+    @staticmethod
+    def cell_count(slots: int, attributes: Iterable[str] = ()) -> int:
+        """Numbers that `memory` needs."""
+        return slots * (PLAIN_COLUMNS + len(Derived) + len(tuple(attributes)))
+
     def reserve(self, slots: int) -> None:
-        """Makes room for slots 0..slots-1."""
+        """Makes room for slots 0..slots-1; raises NoMoreSlots in memory that cannot grow."""
         if slots <= len(self):
             return
+        if not self.waiting.flags.owndata:
+            raise NoMoreSlots(len(self))
         grown = LoadColumns(max(slots, 2 * len(self)), self.attributes)
         for cells, more_cells in zip(self.columns(), grown.columns(), strict=True):
             more_cells[: len(cells)] = cells

@@ -17,21 +17,27 @@ class CoolDowns:
         self._failures: dict[str, int] = {}
         self._cool_until: dict[str, float] = {}
 
-    def failed(self, key: str, now: float) -> None:
-        """One more failure of local origin in a row."""
+    def failed(self, key: str, now: float) -> bool:
+        """One more failure of local origin in a row; False where it changes nothing."""
         if self.is_cooling(key, now):
-            return
+            return False
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
         if failures >= FAILURES_BEFORE_COOLING:
             doublings = min(failures - FAILURES_BEFORE_COOLING, MOST_DOUBLINGS)
             self._cool_until[key] = now + min(FIRST_COOLING_S * 2**doublings, LONGEST_COOLING_S)
+        return True
 
-    def succeeded(self, key: str, now: float) -> None:
-        """The endpoint answered: the row of failures is over; a running cool-down still runs to its end."""
-        self._failures.pop(key, None)
+    def succeeded(self, key: str, now: float) -> bool:
+        """The endpoint answered: the row of failures is over; a running cool-down still runs to its end.
+
+        False where it changes nothing.
+        """
+        had_failed = self._failures.pop(key, None) is not None
         if key in self._cool_until and not self.is_cooling(key, now):
             del self._cool_until[key]
+            return True
+        return had_failed
 
     def forget(self, key: str) -> None:
         """The endpoint left the pool."""

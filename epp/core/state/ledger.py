@@ -13,8 +13,8 @@ from epp.core.state.columns import BookCounts
 Count = NDArray[np.int64]
 
 
-class InFlightLedger:
-    """Requests and prompt tokens in flight, indexed by slot.
+class InFlightCounts:
+    """Requests and prompt tokens in flight, indexed by slot, and whose the slots are.
 
     `requests` and `tokens` are what is unfinished now; `sent` and `sent_tokens` only grow, until the slot gets a new
     owner, so that two readings tell what was sent between them. Scorers read all four; everything else goes through
@@ -27,19 +27,19 @@ class InFlightLedger:
         self.sent: Count = np.zeros(slots, dtype=np.int64)
         self.sent_tokens: Count = np.zeros(slots, dtype=np.int64)
         self._generations: list[int] = [0] * slots
-        self._open: dict[int, Reservation] = {}
-        self._open_further = 0
-        self._serial = 0
 
     @property
     def open_count(self) -> int:
         """Reservations that have not been released."""
-        return len(self._open)
+        return 0
 
     @property
     def open_further_count(self) -> int:
         """How many of them are for a further stage of a request that has a place elsewhere as well."""
-        return self._open_further
+        return 0
+
+    def refresh(self, now: float) -> None:
+        """Brings the arrays up to date with what others count, where there are others; `now` in monotonic seconds."""
 
     def reserve_slots(self, slots: int) -> None:
         """Makes room for slots 0..slots-1."""
@@ -74,10 +74,33 @@ class InFlightLedger:
     def renew(self, slot: int) -> int:
         """Gives an idle slot to a new owner and returns its generation; raises ValueError when it is not idle."""
         if not self.is_idle(slot):
-            raise ValueError(f"slot {slot} still has {self.requests[slot]} requests in flight")
+            raise ValueError(f"slot {slot} still has {self.counts(slot).requests} requests in flight")
         self._generations[slot] += 1
-        self.sent[slot] = self.sent_tokens[slot] = 0
+        self._forget_sent(slot)
         return self._generations[slot]
+
+    def _forget_sent(self, slot: int) -> None:
+        self.sent[slot] = self.sent_tokens[slot] = 0
+
+
+class InFlightLedger(InFlightCounts):
+    """The counts of a process that picks: it takes places, moves them and gives them back."""
+
+    def __init__(self, slots: int = 16) -> None:
+        super().__init__(slots)
+        self._open: dict[int, Reservation] = {}
+        self._open_further = 0
+        self._serial = 0
+
+    @property
+    def open_count(self) -> int:
+        """See InFlightCounts."""
+        return len(self._open)
+
+    @property
+    def open_further_count(self) -> int:
+        """See InFlightCounts."""
+        return self._open_further
 
     def reserve(self, slot: int, tokens: int, *, is_further: bool = False) -> Reservation:
         """Takes a place for one request of `tokens` prompt tokens, or for a further stage of one."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
+from epp.core.domain.ports import ObjectState
 from epp.core.domain.roles import DECODE_ROLES, ENCODE_ROLES, PREFILL_ROLES, ROLE_LABEL
 from epp.core.state.columns import LoadColumns
 from epp.core.state.rewrite_table import NO_REWRITES, RewriteTable
@@ -56,6 +57,28 @@ class PoolSnapshot(msgspec.Struct, frozen=True):
     """None: no endpoint has a role"""
     rewrites: RewriteTable = NO_REWRITES
     """of this pool"""
+
+
+def snapshot_of(
+    state: ObjectState, slots: Sequence[int], load: LoadColumns, version: int, metrics_stale_after_s: float
+) -> PoolSnapshot:
+    """The snapshot of an object state whose endpoints have these slots."""
+    by_address: dict[str, tuple[int, ...]] = {}
+    for position, endpoint in enumerate(state.endpoints):
+        by_address[endpoint.address] = (*by_address.get(endpoint.address, ()), position)
+    return PoolSnapshot(
+        version=version,
+        pool=state.pool,
+        endpoints=state.endpoints,
+        slots=np.array(slots, dtype=np.intp),
+        load=load,
+        objectives={objective.name: objective for objective in state.objectives},
+        by_destination={endpoint.destination: i for i, endpoint in enumerate(state.endpoints)},
+        by_address=by_address,
+        metrics_stale_after_s=metrics_stale_after_s,
+        stage_members=stage_members(state.endpoints),
+        rewrites=RewriteTable.of(state.rewrites),
+    )
 
 
 class SnapshotSource(Protocol):

@@ -10,7 +10,7 @@ from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import Clock
 from epp.core.state.columns import FloatColumn
 from epp.core.state.cooldown import CoolDowns
-from epp.core.state.ledger import InFlightLedger
+from epp.core.state.ledger import InFlightCounts
 from epp.core.state.snapshot import PoolSnapshot, SnapshotSource
 
 
@@ -113,7 +113,7 @@ class PoolReading(msgspec.Struct, frozen=True):
 class PoolReader:
     """Takes readings; on the thread that owns the books."""
 
-    def __init__(self, snapshots: SnapshotSource, ledger: InFlightLedger, cooldowns: CoolDowns, clock: Clock) -> None:
+    def __init__(self, snapshots: SnapshotSource, ledger: InFlightCounts, cooldowns: CoolDowns, clock: Clock) -> None:
         self._snapshots = snapshots
         self._ledger = ledger
         self._cooldowns = cooldowns
@@ -121,10 +121,12 @@ class PoolReader:
 
     def read(self) -> PoolReading:
         """The pool now; copies a dozen columns, 0.4 ms for 1,000 endpoints."""
-        return read_pool(self._snapshots.current, self._ledger, self._cooldowns, self._clock())
+        now = self._clock()
+        self._ledger.refresh(now)
+        return read_pool(self._snapshots.current, self._ledger, self._cooldowns, now)
 
 
-def read_pool(snapshot: PoolSnapshot, ledger: InFlightLedger, cooldowns: CoolDowns, now: float) -> PoolReading:
+def read_pool(snapshot: PoolSnapshot, ledger: InFlightCounts, cooldowns: CoolDowns, now: float) -> PoolReading:
     """See PoolReader; `now` in monotonic seconds."""
     load, slots = snapshot.load, snapshot.slots
     cooling = cooldowns.cooling(now)
