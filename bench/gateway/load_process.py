@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from bench.gateway.load import LoadPlan, LoadResult
-from epp.lab.child_process import LOG_TAIL_LINES, bound_to_parent
+from epp.app.bound_to_parent import bound_to_parent
+from epp.lab.child_process import LOG_TAIL_LINES
 
 START_S = 30.0
 """what a start and a look at the last answers may take on a busy machine"""

@@ -11,6 +11,9 @@ from epp.core.config.settings import PickerConfig
 from epp.core.domain.errors import InvalidInput
 from epp.edge.observe.logs import Logger
 
+FIXED = ("gates", "metrics", "discovery")
+"""parts of the configuration"""
+
 
 class ConfigWatch:
     """A WatchedFile with an EndpointPickerConfig in it."""
@@ -44,6 +47,11 @@ class ConfigWatch:
         """Takes the file over if it has changed."""
         self._file.look()
 
+    def withdraw(self, former: PickerConfig, problem: str) -> None:
+        """What was taken over last is not in force after all: `former` is."""
+        self.in_force = former
+        self._file.withdraw(former, problem)
+
     def _take_over(self, config: PickerConfig) -> PickerConfig:
         config = self._without_fixed(config)
         self._pass_on(config)
@@ -54,14 +62,17 @@ class ConfigWatch:
         return config
 
     def _without_fixed(self, config: PickerConfig) -> PickerConfig:
-        """What was decided at the start stays until the next one; raises InvalidInput where the rest depends on it."""
-        fixed = ("gates", "metrics", "discovery")
-        changed = [name for name in fixed if getattr(config, name) != getattr(self.in_force, name)]
+        changed = [name for name in FIXED if getattr(config, name) != getattr(self.in_force, name)]
         if changed:
             self._logger.warning("takes effect at the next start only", changed=", ".join(changed))
-        config = msgspec.structs.replace(config, **{name: getattr(self.in_force, name) for name in fixed})
-        extracted = config.metrics.custom_attributes if config.metrics else ()
-        missing = [repr(key) for key in config.attributes_read if key not in extracted]
-        if missing:
-            raise InvalidInput(config.source, f"{', '.join(missing)} would be extracted from the next start on only")
-        return config
+        return with_fixed_parts(config, self.in_force)
+
+
+def with_fixed_parts(config: PickerConfig, in_force: PickerConfig) -> PickerConfig:
+    """What was decided at the start stays until the next one; raises InvalidInput where the rest depends on it."""
+    config = msgspec.structs.replace(config, **{name: getattr(in_force, name) for name in FIXED})
+    extracted = config.metrics.custom_attributes if config.metrics else ()
+    missing = [repr(key) for key in config.attributes_read if key not in extracted]
+    if missing:
+        raise InvalidInput(config.source, f"{', '.join(missing)} would be extracted from the next start on only")
+    return config

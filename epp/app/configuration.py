@@ -32,17 +32,30 @@ TOTALS_EVERY = 8
 NOTHING_KNOWN = MetricNames(waiting=None, running=None)
 
 
-def picker_config(options: ServeOptions) -> PickerConfig:
-    """That of --config-file or --config-text, else of --policy; raises ConfigurationError or FlagError."""
+def config_text(options: ServeOptions) -> bytes | None:
+    """The text of --config-file or --config-text, None where there is neither; raises FlagError."""
     if options.config_text:
-        return _load(options, options.config_text, CONFIG_TEXT_SOURCE)
+        return options.config_text.encode()
     if options.config_file is None:
-        return built_in_policy(options.policy, CATALOGUE)
+        return None
     try:
-        text = options.config_file.read_bytes()
+        return options.config_file.read_bytes()
     except OSError as error:
         raise FlagError("config-file", f"{options.config_file} cannot be read: {error.strerror}") from error
+
+
+def config_of(options: ServeOptions, text: bytes | None) -> PickerConfig:
+    """What a configuration text says, that of --policy without one; raises ConfigurationError."""
+    if text is None:
+        return built_in_policy(options.policy, CATALOGUE)
+    if options.config_text:
+        return _load(options, text, CONFIG_TEXT_SOURCE)
     return config_from_file(options, text)
+
+
+def picker_config(options: ServeOptions) -> PickerConfig:
+    """That of --config-file or --config-text, else of --policy; raises ConfigurationError or FlagError."""
+    return config_of(options, config_text(options))
 
 
 def config_from_file(options: ServeOptions, text: bytes) -> PickerConfig:

@@ -299,7 +299,22 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "drain-timeout", _T.DURATION, "30s", Group.PROCESS, "after SIGTERM: not ready, but still serving for this long"
     ),
-    Flag("workers", _T.INT, "0", Group.PROCESS, "picker processes; 0: everything in one process"),
+    Flag(
+        "workers",
+        _T.INT,
+        "0",
+        Group.PROCESS,
+        "picker processes, which answer requests beside a control process that does everything else; 0: everything "
+        "in one process. See workers.md",
+    ),
+    Flag(
+        "worker-ports",
+        _T.BOOL,
+        "false",
+        Group.PROCESS,
+        "a port for each picker process: --grpc-port and those after it, for a proxy that spreads its streams; without "
+        "it the connections to --grpc-port are spread",
+    ),
     Flag(
         "transport",
         _T.CHOICE,

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import ObjectState
+from epp.core.state.columns import NoMoreSlots
 from epp.core.state.roster import SlotRoster
 from epp.edge.gateway.eds import EdsError, EdsFile
 from epp.edge.observe.logs import Logger
@@ -71,7 +72,7 @@ class Membership:
     def _try(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except EdsError as error:
+        except (EdsError, NoMoreSlots) as error:
             self._not_written(str(error))
         else:
             self.problem = ""
@@ -93,7 +94,7 @@ class Membership:
             self._poller.set_endpoints(state.endpoints)
         for follower in self._followers:
             follower.set_endpoints(state.endpoints)
-        self._sink.known_names(_names(state))
+        self._sink.known_names(configured_names(state))
         self._logger.info(
             "pool changed",
             pool=state.pool.name if state.pool else None,
@@ -123,7 +124,7 @@ def _addresses(endpoints: Iterable[Endpoint]) -> Iterator[tuple[str, int]]:
     return ((endpoint.address, endpoint.port) for endpoint in endpoints)
 
 
-def _names(state: ObjectState) -> set[str]:
+def configured_names(state: ObjectState) -> set[str]:
     """What the operator configured: objectives, rewrites, and the models that rewrites take and give."""
     names = {objective.name for objective in state.objectives}
     for rewrite in state.rewrites:

@@ -10,6 +10,7 @@ import msgspec
 from epp.app.flag import FlagError
 from epp.app.flag_values import Value, means_false, parse_value
 from epp.app.flags import FLAGS
+from epp.app.several_pickers import check_workers
 from epp.core.protocol.events import BodyMode
 from epp.core.routing.priority import BodyPriority
 from epp.core.scheduling.selector_text import parse_selector
@@ -109,6 +110,9 @@ class ServeOptions(msgspec.Struct, frozen=True):
     verbosity: int
     log_format: str
     drain_timeout_s: float
+    workers: int
+    """picker processes; 0: everything in one process"""
+    worker_ports: bool
     transport: TransportKind
     ready_file: Path | None
     notices: tuple[str, ...] = ()
@@ -152,8 +156,7 @@ def check_without_cluster(options: ServeOptions) -> None:
 def _check_together(values: Mapping[str, Any]) -> None:
     if values["config-file"] and values["config-text"]:
         raise FlagError("config-text", "give either --config-file or --config-text")
-    if values["workers"] != 0:
-        raise FlagError("workers", "this version serves from one process; use --workers 0")
+    check_workers(int(values["workers"]), values)
     if values["metrics-client-ca-file"] and not values["metrics-cert-dir"]:
         raise FlagError("metrics-client-ca-file", "client certificates need TLS: give --metrics-cert-dir too")
     _check_selector(values)
@@ -279,6 +282,8 @@ def _options(
         verbosity=int(values["v"]),
         log_format=text("log-format"),
         drain_timeout_s=float(values["drain-timeout"]),
+        workers=int(values["workers"]),
+        worker_ports=bool(values["worker-ports"]),
         transport=TransportKind(values["transport"]),
         ready_file=path("ready-file"),
         notices=notices,

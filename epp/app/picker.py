@@ -1,51 +1,41 @@
-"""Composition of one picker process: everything that `epp serve` runs, joined."""
+"""Composition of `epp serve`: objects, scraping, pages and health in this process, and whoever answers requests."""
 
 import asyncio
 import time
-from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from epp.app.answering import Surroundings
 from epp.app.certificates import metrics_tls
 from epp.app.config_watch import ConfigWatch
-from epp.app.configuration import config_from_file, dialects, page_options, page_tls, session_key
-from epp.app.conversations import services_of
+from epp.app.configuration import config_from_file, dialects, page_options, page_tls, parser_table, session_key
 from epp.app.flags import EVERY_ADDRESS
 from epp.app.listening import bind
 from epp.app.membership import Membership
 from epp.app.object_source import ObjectsFrom, ObjectSource, objects_from, open_files, waiting_for
 from epp.app.options import ServeOptions
+from epp.app.own_requests import OwnRequests
 from epp.app.picker_pages import PickerPages, Shown
-from epp.app.precise_prefix import PrecisePrefix
+from epp.app.picker_processes import PickerProcesses
 from epp.app.protocol_fit import protocol_mismatch
-from epp.app.routing import Routing, scrape_interval_s
+from epp.app.request_side import RequestSide
+from epp.app.routing import scrape_interval_s
 from epp.app.scrape_results import ScrapeResults
-from epp.app.transports import ext_proc_transport, health_transport
+from epp.app.several_pickers import check_config
+from epp.app.transports import health_transport
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import InvalidInput
 from epp.core.domain.ports import Clock
-from epp.core.scheduling.build import build_policy
-from epp.core.scheduling.scheduler import Scheduler
-from epp.core.state.ledger import InFlightLedger
-from epp.core.state.roster import Roster
 from epp.edge.admin.gates import gate_for
 from epp.edge.admin.server import AdminServer
-from epp.edge.extproc.body_budget import BodyBudget
-from epp.edge.extproc.executor import StreamExecutor
 from epp.edge.extproc.health import Readiness, health_methods
-from epp.edge.extproc.services import Services
-from epp.edge.extproc.transport import PROCESS, HandlerFactory, Transport
 from epp.edge.gateway.eds import EdsFile
 from epp.edge.objects.findings import Notice
-from epp.edge.observe.decisions import DecisionLog
 from epp.edge.observe.families import Dialect
-from epp.edge.observe.flow_series import FlowSeries
 from epp.edge.observe.logs import get_logger
 from epp.edge.observe.repeated import RepeatedProblems
-from epp.edge.observe.sink import PrometheusSink
-from epp.edge.observe.tee import TeeSink
 from epp.edge.scrape.metrics_page import MetricsPage
 from epp.edge.scrape.period import ScrapeBudget
 from epp.edge.scrape.poller import Poller, ScrapeProblem
@@ -57,8 +47,7 @@ TIDY_EVERY_S = 1.0
 """removed endpoints leave Envoy's file then, and what could not be written is tried again"""
 MOST_PROBLEMS_NAMED = 3
 LOOPBACK = "127.0.0.1"
-FINISH_GRACE_S = 2.0
-"""after the drain time-out: how long streams may take to end by themselves"""
+NOBODY_SERVES = "no picker process takes requests yet"
 
 
 class BoundPorts(msgspec.Struct, frozen=True):
@@ -67,57 +56,48 @@ class BoundPorts(msgspec.Struct, frozen=True):
     grpc_port: int
     health_port: int
     metrics_port: int
+    picker_ports: tuple[int, ...] = ()
+    """where each picker process has a port of its own"""
 
 
 class PickerProcess:
     """`start`, then `run` until cancelled, then `drain` and `stop`."""
 
-    def __init__(self, options: ServeOptions, config: PickerConfig) -> None:
+    def __init__(self, options: ServeOptions, config: PickerConfig, text: bytes | None = None) -> None:
+        """`text` is that of the configuration, None for a built-in one."""
         self._options = options
         self._config = config
+        self._read_text = text or b""
+        """what the watched file said last"""
         self._logger = get_logger("serve")
         clock = time.monotonic
         self._problems = RepeatedProblems(self._logger, clock)
-        self._session_key = session_key(options)
-        self._policy = build_policy(config, self._session_key)
-        self._ledger = InFlightLedger()
-        self._scheduler = scheduler = Scheduler(self._policy, self._ledger, Random(), clock, self._problems.fault)
-        self._roster = Roster(
-            self._ledger,
-            clock,
-            metrics_stale_after_s=options.metrics_stale_after_s,
-            slot_renewed=scheduler.forget_slot,
-            load_noted=scheduler.load_noted,
-            attributes=config.metrics.custom_attributes if config.metrics else (),
-        )
-        self._sink = PrometheusSink(Dialect(options.metric_names))
-        self._decisions = DecisionLog(time.time)
-        self._budget = BodyBudget(options.max_buffered_bytes)
         self._readiness = Readiness()
-        self._flow = FlowSeries()
-        self._routing = Routing(
-            options, config, self._roster, scheduler, clock=clock, problems=self._problems, series=self._flow
-        )
-        self._precise = PrecisePrefix(
-            self._policy,
-            config,
-            self._roster,
-            on_event_problem=self._event_problem,
-            on_token_problem=self._token_problem,
-            clock=clock,
-        )
-        self._signals = TeeSink(self._sink, self._decisions)
-        self._services = self._make_services()
-        self._transport = self._make_transport(clock)
+        around = Surroundings(self._logger, self._problems, clock, time.time)
+        key = session_key(options)
+        self._requests: RequestSide
+        if options.workers:
+            self._requests = PickerProcesses(
+                options,
+                config,
+                text,
+                around,
+                key,
+                on_serving=self._note_readiness,
+                on_refused=self._config_refused,
+            )
+        else:
+            self._requests = OwnRequests(options, config, around, key, self._readiness)
+        self._roster = self._requests.roster
         self._health = health_transport(options, health_methods(self._readiness), self._problems)
         self._poller = self._make_poller(config)
         self._eds = EdsFile(options.envoy_eds) if options.envoy_eds else None
         self._membership = Membership(
             roster=self._roster,
             poller=self._poller,
-            followers=(self._precise,),
+            followers=self._requests.followers,
             eds=self._eds,
-            sink=self._sink,
+            sink=self._requests.sink,
             logger=self._logger,
             on_change=self._objects_changed,
         )
@@ -130,7 +110,8 @@ class PickerProcess:
     @property
     def ports(self) -> BoundPorts:
         """Known after `start`."""
-        return BoundPorts(self._transport.port, self._health.port, self._admin.port)
+        ports = self._requests.ports
+        return BoundPorts(ports[0], self._health.port, self._admin.port, ports if self._options.worker_ports else ())
 
     async def start(self) -> None:
         """Reads the objects once and binds every port; raises PickerError when something cannot be had."""
@@ -142,7 +123,7 @@ class PickerProcess:
         options = self._options
         await bind("grpc-health-port", options.bind_address, options.grpc_health_port, self._health.start)
         await bind("metrics-port", self._metrics_address, options.metrics_port, self._admin.start)
-        await bind("grpc-port", options.bind_address, options.grpc_port, self._transport.start)
+        await self._requests.start()
         self._note_readiness()
 
     async def run(self) -> None:
@@ -153,30 +134,24 @@ class PickerProcess:
                 group.create_task(self._poller.run())
             if self._config_watch is not None:
                 group.create_task(self._config_watch.run())
-            group.create_task(self._precise.run())
+            group.create_task(self._requests.run())
             group.create_task(self._pages.check_regularly())
             group.create_task(self._tidy_regularly())
 
     async def drain(self, interrupted: asyncio.Event) -> None:
         """Not ready, but serving, until the drain time-out or `interrupted`; then streams come to an end."""
         self._readiness.stop()
+        self._requests.set_ready(is_ready=False)
         resigning = asyncio.ensure_future(self._cluster.resign()) if self._cluster else None
-        try:
-            await asyncio.wait_for(interrupted.wait(), self._options.drain_timeout_s)
-        except TimeoutError:
-            self._logger.verbose("drain time-out passed", open_streams=self._transport.open_streams)
-        self._routing.drain()
-        await self._transport.drain(FINISH_GRACE_S)
+        await self._requests.drain(interrupted, self._options.drain_timeout_s)
         if resigning is not None:
             await resigning
 
     async def stop(self) -> None:
         """Closes what is left, whether or not everything was started."""
-        await self._transport.drain(0.0)
-        self._routing.stop()
+        await self._requests.stop()
         await self._admin.stop()
         await self._health.drain(0.0)
-        await self._precise.close()
         if self._cluster is not None:
             await self._cluster.close()
 
@@ -214,24 +189,6 @@ class PickerProcess:
             await asyncio.sleep(TIDY_EVERY_S)
             self._membership.tidy()
 
-    def _make_services(self) -> Services:
-        return services_of(
-            self._options,
-            self._config,
-            self._routing,
-            metrics=self._signals,
-            faults=self._problems,
-            clock=time.monotonic,
-            budget=self._budget,
-            tokens=self._precise.tokens,
-        )
-
-    def _make_transport(self, clock: Clock) -> Transport:
-        methods: dict[str, HandlerFactory] = {PROCESS: lambda stream: StreamExecutor(self._services, stream)}
-        if self._options.health_on_grpc_port:
-            methods |= health_methods(self._readiness)
-        return ext_proc_transport(self._options, methods, self._problems, clock, self._logger)
-
     def _make_poller(self, config: PickerConfig) -> Poller | None:
         if config.metrics is None:
             return None
@@ -239,7 +196,7 @@ class PickerProcess:
         engines = dialects(self._options, config)
         interval_s = scrape_interval_s(self._options, config)
         return Poller(
-            ScrapeResults(self._roster, self._sink, self._routing.changed),
+            ScrapeResults(self._roster, self._requests.sink, self._requests.load_changed),
             lambda endpoint: MetricsPage(endpoint, pages, tls),
             engines.scan,
             is_busy=self._is_busy,
@@ -251,15 +208,9 @@ class PickerProcess:
         cluster = self._cluster
         shown = Shown(
             roster=self._roster,
-            ledger=self._ledger,
-            sink=self._sink,
-            decisions=self._decisions,
-            flow=self._flow,
+            requests=self._requests,
             config=lambda: self._config,
-            policy=lambda: self._policy,
             unready_reason=lambda: None if self._readiness.is_ready else self._unready_reason(),
-            streams_open=lambda: self._transport.open_streams,
-            buffered_bytes=lambda: self._budget.held_bytes,
             object_problems=self._count_problems,
             objects_stale_s=(lambda: cluster.source.stale_s) if cluster else None,
         )
@@ -283,44 +234,51 @@ class PickerProcess:
         return ConfigWatch(
             path,
             self._config,
-            load=lambda text: config_from_file(self._options, text),
+            load=self._load_config,
             take_over=self._take_over,
             logger=self._logger,
         )
 
-    def _take_over(self, config: PickerConfig) -> None:
-        """Puts another configuration in force for every request that is not decided yet; raises PickerError.
+    def _load_config(self, text: bytes) -> PickerConfig:
+        self._read_text = text
+        return config_from_file(self._options, text)
 
-        A plugin that is configured as before goes on with what it has learned.
-        """
-        policy = build_policy(config, self._session_key, former=self._policy)
-        self._precise.check_unchanged(policy, config)
-        self._policy = policy
-        self._scheduler.swap(self._policy)
-        self._routing.take_over(self._options, config)
+    def _take_over(self, config: PickerConfig) -> None:
+        """Puts another configuration in force for every request that is not decided yet; raises PickerError."""
+        check_config(config, self._options.workers)
+        self._requests.take_over(config, self._read_text)
         self._config = config
-        self._services = self._make_services()
+        self._note_readiness()
+
+    def _config_refused(self, former: PickerConfig, problem: str) -> None:
+        """A picker process could not take the configuration that was thought to be in force."""
+        self._config = former
+        if self._config_watch is not None:
+            self._config_watch.withdraw(former, problem)
         self._note_readiness()
 
     def _is_busy(self, endpoint: Endpoint) -> bool:
         slot = self._roster.slot_of(endpoint)
-        return slot is not None and bool(self._ledger.requests[slot])
+        return slot is not None and not self._roster.counts.is_idle(slot)
 
     def _objects_changed(self) -> None:
+        self._requests.pool_changed()
         self._note_readiness()
-        self._routing.changed()
 
     def _note_readiness(self) -> None:
         pool = self._roster.current.pool
-        if problem := protocol_mismatch(pool, self._services.settings.parsers):
+        if problem := protocol_mismatch(pool, parser_table(self._config)):
             self._problems.warning("appProtocol", "not ready", problem=problem)
-        self._readiness.set(ready=pool is not None and not problem and not self._standby)
+        is_ready = pool is not None and not problem and not self._standby and self._requests.is_serving
+        self._readiness.set(ready=is_ready)
+        self._requests.set_ready(is_ready=is_ready)
 
     def _unready_reason(self) -> str:
         if self._readiness.is_stopping:
             return "shutting down"
         if self._roster.current.pool is not None:
-            return protocol_mismatch(self._roster.current.pool, self._services.settings.parsers) or self._standby
+            problem = protocol_mismatch(self._roster.current.pool, parser_table(self._config))
+            return problem or self._standby or NOBODY_SERVES
         problems = [self._membership.problem, *map(str, self._source.problems)]
         return "; ".join(filter(None, (waiting_for(self._options, self._config), *problems[:MOST_PROBLEMS_NAMED])))
 
@@ -330,12 +288,6 @@ class PickerProcess:
 
     def _scrape_problem(self, problem: ScrapeProblem) -> None:
         self._problems.warning(f"scrape {problem.endpoint.key}", "no metrics", problem=str(problem))
-
-    def _event_problem(self, endpoint: Endpoint, problem: str) -> None:
-        self._problems.warning(f"events {endpoint.key}", "KV-cache events", endpoint=endpoint.key, problem=problem)
-
-    def _token_problem(self, problem: str) -> None:
-        self._problems.warning("tokens", "no token ids, the approximate prefix index decides", problem=problem)
 
     def _object_notice(self, notice: Notice) -> None:
         self._logger.info("object", notice=str(notice))

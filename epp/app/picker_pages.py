@@ -5,23 +5,17 @@ from collections.abc import Callable
 
 import msgspec
 
+from epp.app.request_side import RequestSide
 from epp.core.config.describe import describe
 from epp.core.config.settings import PickerConfig
 from epp.core.domain.ports import Clock
-from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
-from epp.core.scheduling.producers.precise_prefix_cache import PrecisePrefixCacheProducer
-from epp.core.scheduling.scheduler import Policy
-from epp.core.state.ledger import InFlightLedger
-from epp.core.state.roster import Roster
+from epp.core.state.roster import SlotRoster
 from epp.edge.admin.pages import AdminPages, Readiness
 from epp.edge.observe.catalogue import Catalogue, OutsideGauges
-from epp.edge.observe.decisions import DecisionLog
 from epp.edge.observe.families import Dialect
-from epp.edge.observe.flow_series import FlowSeries
 from epp.edge.observe.logs import get_logger
 from epp.edge.observe.pool_reading import PoolReader
 from epp.edge.observe.self_check import Observation, SelfCheck
-from epp.edge.observe.sink import PrometheusSink
 
 SELF_CHECK_EVERY_S = 5.0
 
@@ -29,17 +23,11 @@ SELF_CHECK_EVERY_S = 5.0
 class Shown(msgspec.Struct, frozen=True):
     """What the pages are made of; callables are asked on the event loop when a page is."""
 
-    roster: Roster
-    ledger: InFlightLedger
-    sink: PrometheusSink
-    decisions: DecisionLog
-    flow: FlowSeries
+    roster: SlotRoster
+    requests: RequestSide
     config: Callable[[], PickerConfig]
-    policy: Callable[[], Policy]
     unready_reason: Callable[[], str | None]
     """None when requests may come"""
-    streams_open: Callable[[], int]
-    buffered_bytes: Callable[[], int]
     object_problems: Callable[[], int]
     objects_stale_s: Callable[[], float] | None
     """None where the objects are files, which are always at hand"""
@@ -50,17 +38,19 @@ class PickerPages:
 
     def __init__(self, shown: Shown, dialect: Dialect, clock: Clock) -> None:
         self._shown = shown
-        self._pool = PoolReader(shown.roster, shown.ledger, shown.roster.cooldowns, clock)
+        self._pool = PoolReader(shown.roster, shown.roster.counts, shown.roster.cooldowns, clock)
+        requests = shown.requests
         self._catalogue = Catalogue(
-            shown.sink,
+            requests.counts,
             self._pool,
             clock,
             dialect=dialect,
-            flow=shown.flow,
+            flow=requests.flow,
             outside=OutsideGauges(
-                prefix_index_blocks=self._count_index_blocks,
-                streams_open=shown.streams_open,
-                buffered_bytes=shown.buffered_bytes,
+                prefix_index_blocks=lambda: requests.state.index_blocks,
+                streams_open=lambda: requests.state.streams_open,
+                buffered_bytes=lambda: requests.state.buffered_bytes,
+                processes=requests.processes,
                 object_problems=shown.object_problems,
                 objects_stale_s=shown.objects_stale_s,
             ),
@@ -72,10 +62,11 @@ class PickerPages:
         return AdminPages(
             metrics=self._catalogue.prepare,
             readiness=self._readiness,
-            decisions=self._shown.decisions.prepare,
+            decisions=self._shown.requests.decisions,
             endpoints=lambda: self._pool.read().rows,
             config=lambda: lambda: "\n".join(describe(self._shown.config())) + "\n",
             self_check=self._findings_page,
+            gather=self._shown.requests.gather,
         )
 
     async def check_regularly(self) -> None:
@@ -95,12 +86,7 @@ class PickerPages:
     def _observe(self) -> Observation:
         return Observation(
             pool=self._pool.read(),
-            totals=self._shown.sink.totals(),
-            streams_open=self._shown.streams_open(),
+            totals=self._shown.requests.counts.totals(),
+            streams_open=self._shown.requests.state.streams_open,
             object_problems=self._shown.object_problems(),
         )
-
-    def _count_index_blocks(self) -> int:
-        producers = [named.plugin for named in self._shown.policy().producers]
-        kinds = (ApproxPrefixCacheProducer, PrecisePrefixCacheProducer)
-        return sum(plugin.index_blocks for plugin in producers if isinstance(plugin, kinds))

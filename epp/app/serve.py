@@ -1,35 +1,33 @@
 """`epp serve`: starts a picker process, serves until SIGTERM or SIGINT, drains, ends."""
 
 import asyncio
-import gc
 
 import msgspec
 
 from epp import __version__
-from epp.app.configuration import picker_config
+from epp.app.configuration import config_of, config_text
+from epp.app.logging_options import configure_process_logs
 from epp.app.options import ServeOptions
 from epp.app.picker import PickerProcess
 from epp.app.ready_file import write_ready
+from epp.app.settled_memory import settle_memory
 from epp.app.signals import catch_signals
-from epp.edge.observe.logs import LogFormat, configure_logs, get_logger
-
-GC_THRESHOLDS = (10_000, 20, 100)
-"""objects made before a look at the youngest; such looks before one at the middle ones; such before one at all"""
+from epp.edge.observe.logs import get_logger
 
 
 async def serve(options: ServeOptions) -> None:
     """Runs until a signal; raises PickerError when it cannot start. A second signal ends the drain."""
-    config = picker_config(options)
-    log_format: LogFormat = "json" if options.log_format == "json" else "auto"
-    configure_logs(options.verbosity, "console" if options.log_format == "console" else log_format)
+    text = config_text(options)
+    config = config_of(options, text)
+    configure_process_logs(options)
     logger = get_logger("serve")
     for notice in (*options.notices, *map(str, config.notices)):
         logger.warning("accepted, but", notice=notice)
-    picker = PickerProcess(options, config)
+    picker = PickerProcess(options, config, text)
     signals = catch_signals()
     try:
         await picker.start()
-        _settle_memory()
+        settle_memory()
         if options.ready_file is not None:
             write_ready(options.ready_file, picker.ports)
         logger.info("serving", version=__version__, **msgspec.structs.asdict(picker.ports))
@@ -50,14 +48,3 @@ async def serve(options: ServeOptions) -> None:
     finally:
         await picker.stop()
     logger.info("stopped")
-
-
-def _settle_memory() -> None:
-    """What start-up made stays until the end: the garbage collector need not look at it again and again.
-
-    Looking takes 65 ms, in which no request is answered; and with hundreds of pods what came later is looked at less
-    often than by default, for the same reason. Garbage of requests dies young and is found all the same.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)

@@ -57,6 +57,11 @@ class WatchedFile(Generic[T]):
         elif self.in_force is None and not changes.root_exists:
             self._reject(f"{self._path} is not there yet")
 
+    def withdraw(self, former: T, problem: str) -> None:
+        """What was taken over last is not in force after all: `former` is."""
+        self.in_force = former
+        self._reject(problem)
+
     def _try(self, content: bytes) -> None:
         try:
             loaded = self._load(content)

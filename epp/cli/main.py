@@ -14,6 +14,8 @@ SUBCOMMANDS: dict[str, str] = {
     "kube-api": "a Kubernetes API server in memory, for trying the picker without a cluster",
     "fake-vllm": "OpenAI-compatible fake model servers for tests and demonstrations",
 }
+HIDDEN = ("serve-picker",)
+"""started by other subcommands only"""
 
 
 class LazyGroup(click.Group):
@@ -25,7 +27,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The imported command, None for an unknown name."""
-        if cmd_name not in SUBCOMMANDS:
+        if cmd_name not in (*SUBCOMMANDS, *HIDDEN):
             return None
         command: click.Command = import_module(f"epp.cli.{cmd_name.replace('-', '_')}").command
         return command

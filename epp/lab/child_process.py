@@ -1,7 +1,6 @@
 """Child processes of the local stack: started with a ready file, always ended by their own process id.
 
-A child never outlives us: `stop` ends it (SIGTERM, then SIGKILL), and if this process dies in any way the kernel
-kills it (PR_SET_PDEATHSIG, which watches the thread that started it).
+A child never outlives us: `stop` ends it (SIGTERM, then SIGKILL), and see `epp.app.bound_to_parent`.
 """
 
 import asyncio
@@ -14,27 +13,15 @@ from typing import TypeVar
 
 import msgspec
 
+from epp.app.bound_to_parent import bound_to_parent
+
 Ready = TypeVar("Ready")
 LOG_TAIL_LINES = 20
 POLL_S = 0.02
-# Runs between fork and exec in a process of its own, because a preexec_fn is unsafe once there are threads.
-DIE_WITH_PARENT = """
-import ctypes, os, signal, sys
-PR_SET_PDEATHSIG = 1
-ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-if os.getppid() != int(sys.argv[1]):
-    os._exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class ChildError(Exception):
     """A child ended, or was not ready in time; the message carries the end of its log."""
-
-
-def bound_to_parent(command: Sequence[str]) -> list[str]:
-    """`command`, wrapped so that the kernel kills it when this process dies; its first word is an absolute path."""
-    return [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command]
 
 
 class ChildProcess:

@@ -22,7 +22,7 @@ from urllib.parse import quote
 import aiohttp
 import yaml
 
-from epp.lab.child_process import bound_to_parent
+from epp.app.bound_to_parent import bound_to_parent
 from epp.lab.envoy_parts import Config
 from epp.lab.envoy_stats import ClusterStatus, decode_clusters, decode_listeners, decode_stats
 

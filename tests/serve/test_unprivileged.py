@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from epp.lab.child_process import bound_to_parent
+from epp.app.bound_to_parent import bound_to_parent
 from tests.support.free_ports import free_port
 from tests.support.object_yaml import documents, pod_yaml, pool_yaml
 

@@ -4,6 +4,8 @@ Only failures of local origin count (no HTTP answer at all): a model server's ow
 it. First 5 s, doubled at each further failure that follows without a success, at most 60 s.
 """
 
+from collections.abc import Callable
+
 FAILURES_BEFORE_COOLING = 2
 FIRST_COOLING_S = 5.0
 LONGEST_COOLING_S = 60.0
@@ -54,3 +56,33 @@ class CoolDowns:
         if not self._cool_until:
             return frozenset()
         return frozenset(key for key, until in self._cool_until.items() if now < until)
+
+
+class ToldCoolDowns(CoolDowns):
+    """CoolDowns that several processes keep alike: each tells the others what has changed its own."""
+
+    def __init__(self, tell: Callable[[str, bool], None]) -> None:
+        """`tell` is called with key and whether it failed."""
+        super().__init__()
+        self._tell = tell
+
+    def failed(self, key: str, now: float) -> bool:
+        """See CoolDowns."""
+        changed = super().failed(key, now)
+        if changed:
+            self._tell(key, True)
+        return changed
+
+    def succeeded(self, key: str, now: float) -> bool:
+        """See CoolDowns."""
+        changed = super().succeeded(key, now)
+        if changed:
+            self._tell(key, False)
+        return changed
+
+    def heard(self, key: str, now: float, *, failed: bool) -> None:
+        """Another process tells."""
+        if failed:
+            super().failed(key, now)
+        else:
+            super().succeeded(key, now)

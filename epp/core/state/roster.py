@@ -47,6 +47,8 @@ class SlotRoster:
         self.load = LoadColumns(attributes=attributes) if load is None else load
         self.cooldowns = CoolDowns() if cooldowns is None else cooldowns
         self.current: PoolSnapshot = empty_snapshot()
+        self.state = ObjectState(None, ())
+        """what `current` is made of"""
         self._clock = clock
         self._slot_renewed = slot_renewed
         self._load_noted = load_noted
@@ -67,6 +69,7 @@ class SlotRoster:
             self.cooldowns.forget(gone[0])
         self._reclaim()
         slots = [self._slot_of(endpoint) for endpoint in state.endpoints]
+        self.state = state
         self.current = snapshot_of(state, slots, self.load, version, self._metrics_stale_after_s)
 
     def load_reported(self, endpoint: Endpoint, report: LoadReport) -> None:

@@ -4,7 +4,7 @@ A page is asked for on the event loop and returns the rest of the work, which ru
 later.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -16,8 +16,8 @@ Work = Callable[[], object]
 class DecisionsPage(Protocol):
     """`epp.edge.observe.decisions.DecisionLog.prepare`."""
 
-    def __call__(self, *, limit: int, request_id: str, model: str) -> Work:
-        """The newest decisions first; empty strings restrict nothing."""
+    def __call__(self, *, limit: int, request_id: str, model: str) -> Work | Awaitable[Work]:
+        """The newest decisions first; empty strings restrict nothing. Awaited where other processes are asked."""
         ...
 
 
@@ -26,6 +26,10 @@ class Readiness(msgspec.Struct, frozen=True):
 
     is_ready: bool
     reason: str = ""
+
+
+async def _nothing() -> None:
+    """Everything is in this process."""
 
 
 class AdminPages(msgspec.Struct, frozen=True):
@@ -39,3 +43,5 @@ class AdminPages(msgspec.Struct, frozen=True):
     config: Callable[[], Work]
     """the resolved policy: text, or values"""
     self_check: Callable[[], Work]
+    gather: Callable[[], Awaitable[None]] = _nothing
+    """awaited before a page is made that shows what other processes know"""

@@ -98,6 +98,7 @@ class AdminServer:
         return _error(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {readiness.reason}")
 
     async def _metrics(self, request: web.Request) -> web.Response:
+        await self._pages.gather()
         # Prometheus sends one Accept header, others may send several.
         work = self._pages.metrics(", ".join(request.headers.getall("Accept", [])))
         content, content_type = await asyncio.to_thread(work)
@@ -107,11 +108,10 @@ class AdminServer:
         given = request.query.get("limit", str(DEFAULT_DECISIONS))
         if not (given.isascii() and given.isdigit() and len(given) <= 4 and 1 <= int(given) <= MOST_DECISIONS):
             return _error(HTTPStatus.BAD_REQUEST, f"limit must be a number from 1 to {MOST_DECISIONS}, not {given!r}")
-        return await _page(
-            self._pages.decisions(
-                limit=int(given), request_id=request.query.get("request_id", ""), model=request.query.get("model", "")
-            )
+        work = self._pages.decisions(
+            limit=int(given), request_id=request.query.get("request_id", ""), model=request.query.get("model", "")
         )
+        return await _page(await work if isinstance(work, Awaitable) else work)
 
     async def _endpoints(self, _: web.Request) -> web.Response:
         return await _page(self._pages.endpoints())
@@ -120,6 +120,7 @@ class AdminServer:
         return await _page(self._pages.config())
 
     async def _self_check(self, _: web.Request) -> web.Response:
+        await self._pages.gather()
         return await _page(self._pages.self_check())
 
 

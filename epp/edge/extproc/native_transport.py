@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -34,6 +35,11 @@ class NativeSettings(msgspec.Struct, frozen=True):
     limits: Http2Limits = DEFAULT_LIMITS
 
 
+class _Adopted(msgspec.Struct, frozen=True):
+    is_guest: bool
+    closed: Callable[[], None]
+
+
 class NativeTransport:
     """Serves streams until it is drained; see Transport."""
 
@@ -49,6 +55,7 @@ class NativeTransport:
         self._on_fault = on_fault
         self._server: asyncio.Server | None = None
         self._connections: set[Http2Protocol] = set()
+        self._adopted: dict[Http2Protocol, _Adopted] = {}
         self._all_closed = asyncio.Event()
         self.port = settings.port
 
@@ -59,24 +66,10 @@ class NativeTransport:
 
     async def start(self) -> None:
         """Binds and serves; `port` is the bound one. Raises RuntimeError when the address cannot be bound."""
-        loop = asyncio.get_running_loop()
         settings = self._settings
-        service = GrpcService(
-            methods=self._methods,
-            most_message_bytes=settings.max_message_bytes + MESSAGE_OVERHEAD_BYTES,
-            on_fault=self._on_fault,
-            later=loop.call_soon,
-        )
         try:
-            self._server = await loop.create_server(
-                lambda: Http2Protocol(
-                    settings.limits,
-                    service.accept,
-                    time.monotonic,
-                    loop,
-                    on_made=self._made,
-                    on_lost=self._lost,
-                ),
+            self._server = await asyncio.get_running_loop().create_server(
+                self._protocol_factory(),
                 settings.address,
                 settings.port,
                 backlog=BACKLOG,
@@ -87,6 +80,33 @@ class NativeTransport:
         except OSError as error:
             raise RuntimeError(str(error)) from error
         self.port = self._server.sockets[0].getsockname()[1]
+
+    async def adopt(self, connection: socket.socket, *, is_guest: bool, closed: Callable[[], None]) -> None:
+        """Serves a connection that another process has accepted, with or without `start`.
+
+        `is_guest`: see `send_guests_home`. `closed` is called once, when the connection is gone.
+        """
+        connection.setblocking(False)
+        settings = self._settings
+        protocol = self._protocol_factory()()
+        self._adopted[protocol] = _Adopted(is_guest, closed)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: protocol,
+                connection,
+                ssl=settings.tls,
+                ssl_handshake_timeout=HANDSHAKE_WITHIN_S if settings.tls else None,
+            )
+        except OSError:  # the proxy went away, or does not speak TLS as we do, which TLS itself has told it
+            connection.close()
+            self._forget(protocol)
+
+    def send_guests_home(self) -> None:
+        """Asks proxies whose connections were meant for another picker to make new ones; streams are served on."""
+        for protocol, adopted in self._adopted.items():
+            if adopted.is_guest:
+                protocol.connection.leave()
+                protocol.flush()
 
     async def drain(self, grace_s: float) -> None:
         """Takes no new connection, tells everybody to come to an end, and ends what is left after `grace_s` with OK.
@@ -111,6 +131,23 @@ class NativeTransport:
             protocol.abort()
         await self._wait_until_closed(ABORT_AFTER_S)
 
+    def _protocol_factory(self) -> Callable[[], Http2Protocol]:
+        loop = asyncio.get_running_loop()
+        service = GrpcService(
+            methods=self._methods,
+            most_message_bytes=self._settings.max_message_bytes + MESSAGE_OVERHEAD_BYTES,
+            on_fault=self._on_fault,
+            later=loop.call_soon,
+        )
+        return lambda: Http2Protocol(
+            self._settings.limits,
+            service.accept,
+            time.monotonic,
+            loop,
+            on_made=self._made,
+            on_lost=self._lost,
+        )
+
     def _streams(self) -> list[GrpcStream]:
         return [
             stream.receiver
@@ -125,8 +162,14 @@ class NativeTransport:
 
     def _lost(self, protocol: Http2Protocol) -> None:
         self._connections.discard(protocol)
+        self._forget(protocol)
         if not self._connections:
             self._all_closed.set()
+
+    def _forget(self, protocol: Http2Protocol) -> None:
+        adopted = self._adopted.pop(protocol, None)
+        if adopted is not None:
+            adopted.closed()
 
     async def _wait_until_closed(self, within_s: float) -> None:
         if self._connections and within_s > 0.0:

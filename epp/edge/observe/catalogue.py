@@ -1,25 +1,43 @@
 """The metric catalogue: joins the numbers behind every family and makes pages of them."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.process_collector import ProcessCollector
 
+from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import Clock
 from epp.edge.observe import families
 from epp.edge.observe.exposition import Format, Series, accepted_format, family_lines
 from epp.edge.observe.families import Dialect, Family
 from epp.edge.observe.flow_series import FlowSeries
+from epp.edge.observe.picker_families import ProcessNumbers, process_series
 from epp.edge.observe.pool_gauges import pool_gauges
 from epp.edge.observe.pool_reading import PoolReader
-from epp.edge.observe.sink import PrometheusSink
+from epp.edge.observe.sink import RequestTotals
 
 Page = tuple[bytes, str]
 """content and content type"""
 LINES_PER_TURN = 250
 """lines between two offers of the interpreter to other threads, a fraction of a millisecond"""
+
+
+class CountedFamilies(Protocol):
+    """Counts of requests: `PrometheusSink`, or `ToldCounts` where several processes count."""
+
+    def bindings(self) -> Sequence[tuple[Family, Callable[[], Iterable[Series]]]]:
+        """Which numbers stand behind which family; may be called from another thread."""
+        ...
+
+    def forget_vanished(self, present: Iterable[Endpoint], now: float) -> None:
+        """Drops series of endpoints that left the pool long ago; `now` in monotonic seconds."""
+
+    def totals(self) -> RequestTotals:
+        """For the self-check."""
+        ...
 
 
 class OutsideGauges(msgspec.Struct, frozen=True):
@@ -30,6 +48,8 @@ class OutsideGauges(msgspec.Struct, frozen=True):
     buffered_bytes: Callable[[], float] | None = None
     object_problems: Callable[[], float] | None = None
     objects_stale_s: Callable[[], float] | None = None
+    processes: Callable[[], ProcessNumbers] | None = None
+    """picker processes, where there are several"""
 
 
 class Build(msgspec.Struct, frozen=True):
@@ -44,7 +64,7 @@ class Catalogue:
 
     def __init__(
         self,
-        sink: PrometheusSink,
+        sink: CountedFamilies,
         pool: PoolReader,
         clock: Clock,
         *,
@@ -72,6 +92,7 @@ class Catalogue:
         reading = self._pool.read()
         self._sink.forget_vanished(reading.endpoints, self._clock())
         gauges = [self._info, *pool_gauges(reading), *self._flow.read(reading.pool_name), *self._read_outside()]
+        gauges += process_series(self._outside.processes() if self._outside.processes else None)
         form = accepted_format(accept)
         return lambda: (self._render(gauges, form), form.content_type)
 

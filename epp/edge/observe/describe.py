@@ -5,7 +5,7 @@
 
 import sys
 
-from epp.edge.observe import families, flow_families
+from epp.edge.observe import families, flow_families, picker_families
 from epp.edge.observe.families import Exposed, Family
 from epp.edge.observe.label_values import MOST_CHARACTERS, MOST_VALUES
 from epp.edge.observe.request_series import MOST_SERIES
@@ -124,6 +124,18 @@ SECTIONS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
             families.PREFIX_BLOCKS,
             families.STREAMS,
             families.BUFFERED_BYTES,
+        ),
+    ),
+    (
+        "Picker processes",
+        "Only with `--workers`. Counts of requests are sums over all picker processes, ended ones too.",
+        (
+            picker_families.SERVING,
+            picker_families.RESTARTS,
+            picker_families.SILENT,
+            picker_families.PICKER_STREAMS,
+            picker_families.CPU,
+            picker_families.RESIDENT,
         ),
     ),
 )

@@ -14,7 +14,7 @@ A disabled level costs the call of an empty method. Configure once, before the f
 import json
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Literal, Protocol, TextIO
 
 import structlog
@@ -53,10 +53,14 @@ class _LineLogger(structlog.PrintLogger):
 
 
 def configure_logs(
-    verbosity: int = DEFAULT_VERBOSITY, log_format: LogFormat = "auto", stream: TextIO | None = None
+    verbosity: int = DEFAULT_VERBOSITY,
+    log_format: LogFormat = "auto",
+    stream: TextIO | None = None,
+    fields: Mapping[str, object] | None = None,
 ) -> None:
     """Sets up structlog and the standard library's logging for the whole process; `stream` defaults to stderr.
 
+    `fields` are in every line.
     `auto` is console on a terminal and JSON elsewhere. Verbosity below 0 counts as 0, above 5 as 5.
     """
     stream = sys.stderr if stream is None else stream
@@ -72,7 +76,9 @@ def configure_logs(
                 pad_event_to=0,
             )
         ]
+    always = dict(fields or {})
     shared: list[structlog.typing.Processor] = [
+        lambda _logger, _method, event: {**event, **always},
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]

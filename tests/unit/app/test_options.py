@@ -139,7 +139,10 @@ def test_the_namespace_comes_from_the_flag_then_from_the_environment() -> None:
         ({"scrape_cpu_budget": "nan"}, "nan is not a share of one core"),
         ({"sample_responses": "-2"}, "must not be negative"),
         ({"model_server_metrics_path": "metrics"}, "'metrics' must begin with /"),
-        ({"workers": "2"}, "this version serves from one process; use --workers 0"),
+        ({"workers": "-1"}, "-1 is not from 0 to 64"),
+        ({"workers": "2", "transport": "grpcio"}, "give --worker-ports, or --transport native"),
+        ({"worker_ports": "true"}, "means something only with --workers"),
+        ({"worker_ports": "true", "workers": "2", "grpc_port": "65535"}, "2 ports from --grpc-port 65535 on"),
     ],
     ids=lambda each: next(iter(each.items())) if isinstance(each, dict) else "",
 )

@@ -7,7 +7,7 @@ Source: prefix cache proposal 0602 and approx-prefix-cache-producer of the refer
 matches with holes, a block size of at least 64 tokens whatever the engine's, a capacity in another unit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import msgspec
@@ -96,6 +96,8 @@ class ApproxPrefixCacheProducer:
         self._most_blocks = parameters.max_prefix_blocks_to_match
         self._capacity = parameters.lru_capacity_per_server or DEFAULT_CAPACITY_BLOCKS
         self._index = PrefixIndex()
+        self.inserted: Callable[[int, Chain, int], None] | None = None
+        """told what `remember` puts into the index (slot, chain, capacity), where other pickers are to know it"""
 
     @property
     def index_blocks(self) -> int:
@@ -117,6 +119,12 @@ class ApproxPrefixCacheProducer:
         kv_blocks = int(cycle.snapshot.load.kv_blocks[reservation.slot])
         capacity = kv_blocks if self._auto_tune and kv_blocks else self._capacity
         self._index.insert(reservation.slot, match.chain, capacity)
+        if self.inserted is not None:
+            self.inserted(reservation.slot, match.chain, capacity)
+
+    def insert(self, slot: int, chain: Chain, capacity: int) -> None:
+        """Another picker has sent a prompt there."""
+        self._index.insert(slot, chain, capacity)
 
     def forget_slot(self, slot: int) -> None:
         """The slot has a new owner with an empty cache."""

@@ -126,7 +126,8 @@ class PrecisePrefixCacheProducer:
         self._name = name
         backends = parameters.indexer_config.kv_cache_backend_configs
         self._index = PreciseIndex({backend.name.lower(): backend.weight for backend in backends})
-        self._approximate = ApproxPrefixCacheProducer(name, ApproxPrefixCacheParameters())
+        self.approximate = ApproxPrefixCacheProducer(name, ApproxPrefixCacheParameters())
+        """for prompts and endpoints of which no events tell"""
         self._speculative = SpeculativeBlocks(parameters.speculative_ttl) if parameters.speculative_indexing else None
         self._base_models: set[str] = set()
 
@@ -164,7 +165,7 @@ class PrecisePrefixCacheProducer:
         prompt = self._prompt(cycle.request)
         sizes = self._index.block_sizes
         if prompt is None or not sizes:
-            return self._approximate.produce(cycle, candidates)
+            return self.approximate.produce(cycle, candidates)
         block_tokens = max(sizes, key=lambda size: sizes[size].bit_count())
         by_slot = self._index.match(prompt, block_tokens)
         for other in sizes:
@@ -185,13 +186,13 @@ class PrecisePrefixCacheProducer:
         if isinstance(match, PreciseMatch):
             if self._speculative is not None:
                 self._speculative.insert(reservation.slot, match.chain, cycle.now)
-            match = match.approximate or self._approximate.produce(cycle, Candidates(cycle.snapshot))
-        self._approximate.remember(cycle, reservation, match)
+            match = match.approximate or self.approximate.produce(cycle, Candidates(cycle.snapshot))
+        self.approximate.remember(cycle, reservation, match)
 
     def forget_slot(self, slot: int) -> None:
         """The slot has a new owner with an empty cache."""
         self._index.clear(slot)
-        self._approximate.forget_slot(slot)
+        self.approximate.forget_slot(slot)
         if self._speculative is not None:
             self._speculative.forget(slot)
 
@@ -215,7 +216,7 @@ class PrecisePrefixCacheProducer:
         unknown = [slot for slot in candidates.slots.tolist() if not self._index.is_complete(slot)]
         if not unknown:
             return None
-        found = self._approximate.produce(cycle, candidates)
+        found = self.approximate.produce(cycle, candidates)
         shares = {slot: found.by_slot[slot] for slot in unknown if slot in found.by_slot}
         _raise(by_slot, shares, total / max(1, found.total_blocks))
         return found

@@ -2,12 +2,13 @@ from collections import Counter
 
 import pytest
 
-from epp.edge.observe import families, flow_families
+from epp.edge.observe import families, flow_families, picker_families
 from epp.edge.observe.describe import SECTIONS
 from epp.edge.observe.families import Dialect, Family
 from tests.support.reference_metrics import BUCKETS, GIE, GIE_FLOW_CONTROL, LLM_D, LLM_D_FLOW_CONTROL
 
-ALL = [value for module in (families, flow_families) for value in vars(module).values() if isinstance(value, Family)]
+MODULES = (families, flow_families, picker_families)
+ALL = [value for module in MODULES for value in vars(module).values() if isinstance(value, Family)]
 ALL_GIE, ALL_LLM_D = GIE | GIE_FLOW_CONTROL, LLM_D | LLM_D_FLOW_CONTROL
 
 
@@ -50,6 +51,12 @@ def test_own_names_are_shown_in_every_dialect(dialect: Dialect) -> None:
         "epp_load_gap_requests",
         "epp_object_problems",
         "epp_objects_stale_seconds",
+        "epp_picker_process_cpu_seconds",
+        "epp_picker_process_resident_bytes",
+        "epp_picker_process_restarts_total",
+        "epp_picker_process_silences_total",
+        "epp_picker_process_streams_open",
+        "epp_picker_processes_serving",
         "epp_prefix_index_blocks",
         "epp_requests_read_total",
         "epp_reservations_open",
