@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from math import inf
 
-import msgspec
-
 from epp.app.answering import Surroundings
 from epp.app.membership import EndpointFollower
 from epp.app.options import ServeOptions, TransportKind
 from epp.app.picker_handle import PickerHandle
 from epp.app.picker_news import PickerNews
+from epp.app.picker_survey import PickerSurvey
 from epp.app.request_side import FINISH_GRACE_S, ServingState
 from epp.app.several_pickers import check_config
 from epp.app.spread import Spread
@@ -22,20 +21,17 @@ from epp.core.scheduling.session_token import SessionKey
 from epp.core.state.cooldown import ToldCoolDowns
 from epp.core.state.in_flight_rows import WatchedCounts
 from epp.core.state.roster import SlotRoster
-from epp.edge.admin.pages import Work
+from epp.edge.admin.pages import DecisionsPage
 from epp.edge.observe.families import Dialect
 from epp.edge.observe.flow_series import FlowSeries
-from epp.edge.observe.picker_families import PickerNumbers, ProcessNumbers
+from epp.edge.observe.picker_families import ProcessNumbers
 from epp.edge.observe.sink import PrometheusSink
 from epp.edge.observe.told_counts import ToldCounts
 from epp.edge.peers.messages import (
-    Ask,
-    AskDecisions,
     Begin,
     Configure,
     Configured,
     ConnectionClosed,
-    Decisions,
     Drain,
     Learned,
     Message,
@@ -47,7 +43,6 @@ from epp.edge.peers.messages import (
 )
 from epp.edge.peers.shared_memory import MOST_SLOTS, SharedMemory
 
-ANSWER_WITHIN_S = 1.0
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 10.0
 START_WITHIN_S = 60.0
@@ -88,6 +83,8 @@ class PickerProcesses:
         self._memory = SharedMemory.make(options.workers, MOST_SLOTS, attributes)
         self._watched = WatchedCounts(self._memory.rows)
         self._pickers: list[PickerHandle] = []
+        self._survey = PickerSurvey(lambda: self._pickers)
+        self.decisions: DecisionsPage = self._survey.decisions
         self.sink = PrometheusSink(Dialect(options.metric_names))
         self.counts = ToldCounts(self.sink)
         self.flow = FlowSeries()
@@ -106,8 +103,6 @@ class PickerProcesses:
         self._cooldowns = cooldowns
         self._spread = self._make_spread()
         self._keeping: list[asyncio.Task[None]] = []
-        self._asked = 0
-        self._silences = 0
         self._restarts = 0
         self._is_draining = False
         self._pool_since = inf
@@ -116,12 +111,7 @@ class PickerProcesses:
     @property
     def state(self) -> ServingState:
         """See RequestSide."""
-        told = [each.told for each in self._pickers if each.told is not None and each.is_serving]
-        return ServingState(
-            streams_open=sum(one.streams_open for one in told),
-            buffered_bytes=sum(one.buffered_bytes for one in told),
-            index_blocks=max((one.index_blocks for one in told), default=0),
-        )
+        return self._survey.state
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -138,12 +128,8 @@ class PickerProcesses:
         return ProcessNumbers(
             serving=sum(each.is_serving for each in self._pickers),
             restarts=self._restarts,
-            silences=self._silences,
-            pickers=[
-                PickerNumbers(each.number, each.told.cpu_s, each.told.resident_bytes, each.told.streams_open)
-                for each in self._pickers
-                if each.told is not None
-            ],
+            silences=self._survey.silences,
+            pickers=self._survey.numbers,
         )
 
     async def start(self) -> None:
@@ -192,25 +178,10 @@ class PickerProcesses:
 
     async def gather(self) -> None:
         """See RequestSide; what does not answer in time is counted, and was told at most a second or two ago."""
-        await self._answers(Ask)
-        told = [each.told for each in self._pickers if each.told is not None]
+        await self._survey.ask()
+        told = self._survey.told
         self._watched.open_places = sum(one.reservations_open for one in told)
         self._watched.open_further_places = sum(one.further_reservations_open for one in told)
-
-    async def decisions(self, *, limit: int, request_id: str, model: str) -> Work:
-        """See RequestSide; each row says which picker decided."""
-        answers = await self._answers(lambda number: AskDecisions(number, limit, request_id, model))
-
-        def together() -> object:
-            rows = [
-                {**row, "picker": number}
-                for number, answer in answers
-                if isinstance(answer, Decisions)
-                for row in msgspec.json.decode(answer.rows)
-            ]
-            return sorted(rows, key=lambda row: str(row["when"]), reverse=True)[:limit]
-
-        return together
 
     async def drain(self, interrupted: asyncio.Event, timeout_s: float) -> None:
         """See RequestSide."""
@@ -332,22 +303,6 @@ class PickerProcesses:
     def _tell_all(self, message: Message) -> None:
         for picker in self._pickers:
             picker.send(message)
-
-    async def _answers(self, question: Callable[[int], Message]) -> list[tuple[int, Message]]:
-        """Of every picker that serves and answers in time, with its number."""
-        self._asked += 1
-        asked = [(each, each.asked(self._asked)) for each in self._pickers if each.is_serving]
-        for picker, _ in asked:
-            picker.send(question(self._asked))
-        if not asked:
-            return []
-        done, late = await asyncio.wait([answer for _, answer in asked], timeout=ANSWER_WITHIN_S)
-        self._silences += len(late)
-        for answer in late:
-            answer.cancel()
-        return [
-            (picker.number, answer.result()) for picker, answer in asked if answer in done and not answer.cancelled()
-        ]
 
 
 async def _joined(task: asyncio.Task[None]) -> None:
