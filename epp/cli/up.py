@@ -22,6 +22,13 @@ from epp.core.config.built_in_policies import DEFAULT_POLICY, POLICIES
     help="With --kube: number of pickers, of which one leads.",
 )
 @click.option(
+    "--workers",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 16),
+    help="Picker processes, each with a port of its own; 0: one process does everything.",
+)
+@click.option(
     "--body-mode",
     default="buffered",
     show_default=True,
@@ -121,6 +128,8 @@ async def _up(
     from epp.lab.table import curl_line
 
     console = Console()
+    policy_flags = (f"--policy={policy}",) if policy else ()
+    worker_flags = (f"--workers={options['workers']}", "--worker-ports") if options["workers"] else ()
     plan = StackPlan(
         pods=options["pods"],
         kube=options["kube"],
@@ -129,7 +138,7 @@ async def _up(
         failure_mode=options["failure_mode"],
         secure=options["secure"],
         config_file=config_file,
-        picker_flags=(f"--policy={policy}",) if policy else (),
+        picker_flags=(*policy_flags, *worker_flags),
         listener_port=0 if once else free_port((LOOPBACK,), port),
         speed=speed or (10.0 if once else 1.0),
     )

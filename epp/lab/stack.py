@@ -178,14 +178,17 @@ class LocalStack:
         return directory / "endpoints.json"
 
     async def _start_envoy(self) -> None:
+        places = [picker.ports for picker in self.pickers]
         options = EnvoyOptions(
             body_mode=self.plan.body_mode,
             failure_mode=self.plan.failure_mode,
             listener=SocketAddress(LOOPBACK, self.plan.listener_port),
             admin=SocketAddress(LOOPBACK, 0),
             probes="off",
-            pickers=tuple(SocketAddress(LOOPBACK, picker.ports.grpc_port) for picker in self.pickers),
-            picker_health_ports=tuple(picker.ports.health_port for picker in self.pickers if len(self.pickers) > 1),
+            pickers=tuple(SocketAddress(LOOPBACK, port) for ports in places for port in ports.ext_proc_ports),
+            picker_health_ports=tuple(ports.health_port for ports in places for _ in ports.ext_proc_ports)
+            if len(places) > 1
+            else (),
             picker_tls=PickerTls() if self.plan.secure else None,
             eds_path=str(self._eds_path),
             app_protocol=self.plan.app_protocol,
