@@ -56,7 +56,8 @@ class Variant(msgspec.Struct, frozen=True):
     def picker_flags(self) -> list[str]:
         """Of `epp serve`."""
         secure = str(self.secure).lower()
-        return [f"--transport={self.transport}", f"--workers={self.workers}", f"--secure-serving={secure}"]
+        ports = ["--worker-ports"] if self.workers else []
+        return [f"--transport={self.transport}", f"--workers={self.workers}", *ports, f"--secure-serving={secure}"]
 
 
 class GatewayStack:

@@ -83,10 +83,10 @@ class PickerProcesses:
         self._memory = SharedMemory.make(options.workers, MOST_SLOTS, attributes)
         self._watched = WatchedCounts(self._memory.rows)
         self._pickers: list[PickerHandle] = []
-        self._survey = PickerSurvey(lambda: self._pickers)
-        self.decisions: DecisionsPage = self._survey.decisions
         self.sink = PrometheusSink(Dialect(options.metric_names))
         self.counts = ToldCounts(self.sink)
+        self._survey = PickerSurvey(lambda: self._pickers, self.counts)
+        self.decisions: DecisionsPage = self._survey.decisions
         self.flow = FlowSeries()
         self.followers: Sequence[EndpointFollower] = ()
         cooldowns = ToldCoolDowns(lambda name, failed: self._tell_all(Reached(name, failed)))

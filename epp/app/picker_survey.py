@@ -9,6 +9,7 @@ from epp.app.picker_handle import PickerHandle
 from epp.app.request_side import ServingState
 from epp.edge.admin.pages import Work
 from epp.edge.observe.picker_families import PickerNumbers
+from epp.edge.observe.told_counts import ToldCounts
 from epp.edge.peers.messages import Ask, AskDecisions, Decisions, Message, Told
 
 ANSWER_WITHIN_S = 1.0
@@ -17,8 +18,9 @@ ANSWER_WITHIN_S = 1.0
 class PickerSurvey:
     """Asks whoever serves; what does not answer in time is counted, and left out or shown as it was told last."""
 
-    def __init__(self, pickers: Callable[[], Sequence[PickerHandle]]) -> None:
+    def __init__(self, pickers: Callable[[], Sequence[PickerHandle]], counts: ToldCounts) -> None:
         self._pickers = pickers
+        self._counts = counts
         self._questions = 0
         self.silences = 0
         """answers that did not come in time"""
@@ -42,7 +44,13 @@ class PickerSurvey:
     def numbers(self) -> list[PickerNumbers]:
         """Of each picker."""
         return [
-            PickerNumbers(each.number, each.told.cpu_s, each.told.resident_bytes, each.told.streams_open)
+            PickerNumbers(
+                picker=each.number,
+                requests=self._counts.totals_of(each.number).routed,
+                cpu_s=each.told.cpu_s,
+                resident_bytes=each.told.resident_bytes,
+                streams_open=each.told.streams_open,
+            )
             for each in self._pickers()
             if each.told is not None
         ]

@@ -133,6 +133,7 @@ SECTIONS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
             picker_families.SERVING,
             picker_families.RESTARTS,
             picker_families.SILENT,
+            picker_families.REQUESTS,
             picker_families.PICKER_STREAMS,
             picker_families.CPU,
             picker_families.RESIDENT,

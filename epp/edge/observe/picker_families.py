@@ -27,6 +27,11 @@ CPU = Family(
     own=Exposed("epp_picker_process_cpu_seconds", _PICKER),
 )
 RESIDENT = Family("gauge", "Memory of a picker process.", own=Exposed("epp_picker_process_resident_bytes", _PICKER))
+REQUESTS = Family(
+    "counter",
+    "Requests that a picker process has given an endpoint, since it was started.",
+    own=Exposed("epp_picker_process_requests_total", _PICKER),
+)
 PICKER_STREAMS = Family(
     "gauge", "Open ext_proc streams of a picker process.", own=Exposed("epp_picker_process_streams_open", _PICKER)
 )
@@ -36,6 +41,7 @@ class PickerNumbers(msgspec.Struct, frozen=True):
     """Of one process."""
 
     picker: int
+    requests: int
     cpu_s: float
     resident_bytes: int
     streams_open: int
@@ -59,6 +65,7 @@ def process_series(numbers: ProcessNumbers | None) -> list[tuple[Family, list[Se
         (SERVING, [((), numbers.serving)]),
         (RESTARTS, [((), numbers.restarts)]),
         (SILENT, [((), numbers.silences)]),
+        (REQUESTS, [(key, one.requests) for key, one in each]),
         (CPU, [(key, one.cpu_s) for key, one in each]),
         (RESIDENT, [(key, one.resident_bytes) for key, one in each]),
         (PICKER_STREAMS, [(key, one.streams_open) for key, one in each]),

@@ -99,6 +99,10 @@ class ToldCounts:
             [(families[name], list(series.items())) for name, series in sums.items()],
         )
 
+    def totals_of(self, process: int) -> RequestTotals:
+        """Of one process since it was started."""
+        return self._latest[process][0] if process in self._latest else RequestTotals()
+
     def totals(self) -> RequestTotals:
         """Of all processes."""
         return _added((self._own.totals(), self._ended[0], *(totals for totals, _ in self._latest.values())))

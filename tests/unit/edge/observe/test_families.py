@@ -52,6 +52,7 @@ def test_own_names_are_shown_in_every_dialect(dialect: Dialect) -> None:
         "epp_object_problems",
         "epp_objects_stale_seconds",
         "epp_picker_process_cpu_seconds",
+        "epp_picker_process_requests_total",
         "epp_picker_process_resident_bytes",
         "epp_picker_process_restarts_total",
         "epp_picker_process_silences_total",
