@@ -78,8 +78,8 @@ class Connection:
         self._answers[stream] = 0, conversation
         parts = [frame(HEADERS, END_HEADERS, stream, self._encoder.encode(CALL, huffman=False))]
         request = conversation.request
-        for at in range(0, len(request), LARGEST_FRAME_BYTES):
-            parts.append(frame(DATA, 0, stream, request[at : at + LARGEST_FRAME_BYTES]))
+        pieces = range(0, len(request), LARGEST_FRAME_BYTES)
+        parts += [frame(DATA, 0, stream, request[at : at + LARGEST_FRAME_BYTES]) for at in pieces]
         self._writer.write(b"".join(parts))
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:

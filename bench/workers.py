@@ -19,7 +19,7 @@ import aiohttp
 import msgspec
 
 from bench.ext_proc_driver import Connection, Conversation
-from bench.gateway.cpu import cpu_s
+from bench.gateway.cpu import cpu_s, process_tree
 from bench.request_path import body_message, headers_message, response_message
 from epp.lab.child_process import ChildProcess
 from epp.lab.object_home import DirectoryHome
@@ -28,6 +28,7 @@ from epp.lab.plan import BASE_MODEL, StackPlan, free_port
 from epp.lab.pool_files import stack_manifests
 from epp.lab.stack import ReadyPods
 
+READY_WITHIN_S = 30.0
 WARM_UP_S = 2.0
 PODS = 10
 MOST_PROMPTS = 2_000
@@ -69,7 +70,9 @@ class Bench:
         """Starts everything, loads it, and returns the line."""
         plan = StackPlan(pods=PODS, network=NETWORK)
         words = ["fake-vllm", "--model", BASE_MODEL, "--name", "vllm", "--port", str(free_port(plan.hosts))]
-        pods = ChildProcess("pods", [*words, *(word for host in plan.hosts for word in ("--host", host))], self._directory)
+        pods = ChildProcess(
+            "pods", [*words, *(word for host in plan.hosts for word in ("--host", host))], self._directory
+        )
         home = DirectoryHome(self._directory / "objects")
         replica = PickerReplica("picker", [*await home.picker_flags("picker"), *self._flags()], self._directory)
         try:
@@ -92,8 +95,11 @@ class Bench:
     async def _load(self, replica: PickerReplica, session: aiohttp.ClientSession) -> str:
         setting = self._setting
         pages = replica.pages(session)
-        while await pages.unready_reason() or len(await pages.endpoints()) < PODS:
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(READY_WITHIN_S):
+            while True:
+                if not await pages.unready_reason() and len(await pages.endpoints()) == PODS:
+                    break
+                await asyncio.sleep(0.05)
         headers, response = headers_message(), response_message()
         texts = [body_message(number, setting.prompt_bytes) for number in range(MOST_PROMPTS)]
         numbers = itertools.count()
@@ -128,12 +134,11 @@ class Bench:
         if process is None:
             raise RuntimeError("the picker is not running")
         requests = by_picker(page, "epp_picker_process_requests_total")
-        children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
         return Sample(
             finished=sum(each.finished for each in connections),
             pickers=requests,
             picker_cpu_s=by_picker(page, "epp_picker_process_cpu_seconds"),
-            all_cpu_s=cpu_s([process.pid, *children]),
+            all_cpu_s=cpu_s(process_tree(process.pid)),
         )
 
 
@@ -161,7 +166,9 @@ def line(setting: Setting, before: Sample, after: Sample) -> str:
         if share
     ]
     ports = "a port each" if setting.worker_ports else "one port"
-    parts = [f"{setting.workers} workers, {ports}, {setting.connections} connections: {finished / setting.seconds:6.0f}/s"]
+    parts = [
+        f"{setting.workers} workers, {ports}, {setting.connections} connections: {finished / setting.seconds:6.0f}/s"
+    ]
     parts.append(f"{whole_us:5.0f} us of all processes a request")
     if shares:
         parts.append(f"{', '.join(f'{cost:.0f}' for cost in each_us)} us of the picker that decides")
@@ -171,7 +178,9 @@ def line(setting: Setting, before: Sample, after: Sample) -> str:
 
 async def run(options: argparse.Namespace) -> None:
     """Each setting after the other."""
-    for workers, worker_ports in ((0, False), (1, False), (2, False), (2, True)):
+    for workers, worker_ports in [(number, ports) for number in options.workers for ports in (False, True)]:
+        if worker_ports and workers < 2:
+            continue
         setting = Setting(
             workers=workers,
             worker_ports=worker_ports,
@@ -192,6 +201,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--streams", type=int, default=8, help="on each connection")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--prompt-bytes", type=int, default=800)
     asyncio.run(run(parser.parse_args()))
 

@@ -93,7 +93,7 @@ class PickerWorker:
             readiness=self._readiness,
         )
         self._exchange = PrefixExchange(ledger, self._tell_prefixes_soon)
-        self._exchange.follow(self._parts.policy)
+        self._exchange_prefixes()
         self._channel: Channel
         self._ended = asyncio.Event()
         self._adoptions: set[asyncio.Task[None]] = set()
@@ -171,8 +171,12 @@ class PickerWorker:
             self._parts.take_over(config)
         except PickerError as error:
             return str(error)
-        self._exchange.follow(self._parts.policy)
+        self._exchange_prefixes()
         return ""
+
+    def _exchange_prefixes(self) -> None:
+        if self._begin.pickers > 1:
+            self._exchange.follow(self._parts.policy)
 
     def _adopt(self, giving_end: socket.socket) -> None:
         taken = handover.take(giving_end)

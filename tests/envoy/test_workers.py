@@ -36,8 +36,8 @@ async def deciding(stack: LiveStack) -> set[int]:
 
 
 def streamed(stack: LiveStack, number: int) -> asyncio.Task[Reply]:
-    fields = {"model": BASE_MODEL, "max_tokens": TOKENS, "stream": True, "ignore_eos": True}
-    return asyncio.create_task(stack.complete(f"{number} " * 40, **fields))
+    asking = stack.complete(f"{number} " * 40, model=BASE_MODEL, max_tokens=TOKENS, stream=True, ignore_eos=True)
+    return asyncio.create_task(asking)
 
 
 def is_whole(reply: Reply) -> bool:
