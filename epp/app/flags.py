@@ -305,7 +305,7 @@ FLAGS: tuple[Flag, ...] = (
         "0",
         Group.PROCESS,
         "picker processes, which answer requests beside a control process that does everything else; 0: everything "
-        "in one process. See workers.md",
+        "in one process. See docs/workers.md",
     ),
     Flag(
         "worker-ports",

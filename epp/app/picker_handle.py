@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from epp.app.bound_to_parent import bound_to_parent
+from epp.core.domain.ports import Clock
 from epp.edge.peers import handover
 from epp.edge.peers.channel import Channel
 from epp.edge.peers.messages import Begin, Decisions, Drain, Message, Serving, TableTaken, Told
@@ -15,9 +16,12 @@ from epp.edge.peers.messages import Begin, Decisions, Drain, Message, Serving, T
 class PickerHandle:
     """`start`, then `listen` until the process is gone, then `ended`."""
 
-    def __init__(self, number: int, hear: Callable[["PickerHandle", Message], None]) -> None:
-        """`hear` is called with every message that is not for the handle itself."""
+    def __init__(self, number: int, hear: Callable[["PickerHandle", Message], None], clock: Clock) -> None:
+        """`hear` is called with every message."""
         self.number = number
+        self.heard_at = clock()
+        """monotonic seconds of the last message"""
+        self._clock = clock
         self.is_serving = False
         self.port = 0
         """where it listens by itself"""
@@ -114,6 +118,7 @@ class PickerHandle:
                 self._process.kill()
 
     def _take(self, message: Message) -> None:
+        self.heard_at = self._clock()
         match message:
             case Serving():
                 self.is_serving = True

@@ -45,6 +45,7 @@ from epp.edge.peers.shared_memory import MOST_SLOTS, SharedMemory
 
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 10.0
+LOOK_EVERY_S = 5.0
 START_WITHIN_S = 60.0
 END_WITHIN_S = FINISH_GRACE_S + 12.0
 """beyond the grace: what the server itself takes for connections that are not closed"""
@@ -137,7 +138,7 @@ class PickerProcesses:
         if self._spread is not None:
             self._spread.start()
         for number in range(self._options.workers):
-            picker = PickerHandle(number, self._hear)
+            picker = PickerHandle(number, self._hear, self._around.clock)
             self._pickers.append(picker)
             await self._begin(picker, self._port_of(number))
         self._keeping = [asyncio.ensure_future(self._keep(each.number)) for each in self._pickers]
@@ -152,6 +153,7 @@ class PickerProcesses:
         async with asyncio.TaskGroup() as group:
             if self._spread is not None:
                 group.create_task(self._spread.run())
+            group.create_task(self._end_silent_ones())
             for task in self._keeping:
                 group.create_task(_joined(task))
 
@@ -248,10 +250,17 @@ class PickerProcesses:
             backoff_s = FIRST_BACKOFF_S if self._around.clock() - served_from > LONGEST_BACKOFF_S else 2 * backoff_s
             await asyncio.sleep(min(backoff_s, LONGEST_BACKOFF_S))
             port = self._port_of(number)
-            picker = PickerHandle(number, self._hear)
+            picker = PickerHandle(number, self._hear, self._around.clock)
             picker.port = port or 0
             self._pickers[number] = picker
             await self._begin(picker, port)
+
+    async def _end_silent_ones(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for picker in self._survey.silent(self._around.clock()):
+                self._around.logger.warning("picker process says nothing; it is killed", picker=picker.number)
+                picker.kill()
 
     def _ended(self, number: int, code: int) -> None:
         """Its process is gone, so that its cells are ours now."""

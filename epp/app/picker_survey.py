@@ -13,6 +13,8 @@ from epp.edge.observe.told_counts import ToldCounts
 from epp.edge.peers.messages import Ask, AskDecisions, Decisions, Message, Told
 
 ANSWER_WITHIN_S = 1.0
+SILENT_AFTER_S = 30.0
+"""Envoy has given up on such a picker long ago, request by request"""
 
 
 class PickerSurvey:
@@ -54,6 +56,10 @@ class PickerSurvey:
             for each in self._pickers()
             if each.told is not None
         ]
+
+    def silent(self, now: float) -> list[PickerHandle]:
+        """Those that serve and have said nothing for SILENT_AFTER_S, though every picker speaks once a second."""
+        return [each for each in self._pickers() if each.is_serving and now - each.heard_at > SILENT_AFTER_S]
 
     async def ask(self) -> None:
         """Lets every picker tell how it does now."""

@@ -27,6 +27,14 @@ def check_workers(workers: int, values: Mapping[str, Any]) -> None:
         )
     if has_ports and values["grpc-port"] + workers - 1 > HIGHEST_PORT:
         raise FlagError("worker-ports", f"{workers} ports from --grpc-port {values['grpc-port']} on do not exist")
+    first = values["grpc-port"]
+    for name in ("grpc-health-port", "metrics-port"):
+        if has_ports and first and first <= values[name] < first + workers:
+            raise FlagError(
+                "worker-ports",
+                f"the pickers have the ports {first} to {first + workers - 1}, and --{name} is {values[name]}: choose "
+                f"another one",
+            )
 
 
 def check_config(config: PickerConfig, workers: int) -> None:

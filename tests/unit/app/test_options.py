@@ -143,6 +143,7 @@ def test_the_namespace_comes_from_the_flag_then_from_the_environment() -> None:
         ({"workers": "2", "transport": "grpcio"}, "give --worker-ports, or --transport native"),
         ({"worker_ports": "true"}, "means something only with --workers"),
         ({"worker_ports": "true", "workers": "2", "grpc_port": "65535"}, "2 ports from --grpc-port 65535 on"),
+        ({"worker_ports": "true", "workers": "2"}, "ports 9002 to 9003, and --grpc-health-port is 9003"),
     ],
     ids=lambda each: next(iter(each.items())) if isinstance(each, dict) else "",
 )
