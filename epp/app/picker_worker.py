@@ -228,9 +228,9 @@ class PickerWorker:
 
 
 def share_of(options: ServeOptions, begin: Begin) -> ServeOptions:
-    """Of what all pickers together may hold, the part of one."""
+    """Of what all pickers together may hold, the part of one, and its own port."""
     share = max(options.max_buffered_bytes // begin.pickers, 1)
-    return msgspec.structs.replace(options, max_buffered_bytes=share)
+    return msgspec.structs.replace(options, max_buffered_bytes=share, grpc_port=begin.port or 0)
 
 
 def _resident_bytes() -> int:

@@ -30,8 +30,8 @@ async def streams_of(stack: LiveStack, picker: int) -> int:
 
 
 async def deciding(stack: LiveStack) -> set[int]:
-    """Who took the last ten decisions."""
-    async with stack.session.get(f"{stack.local.picker.url}/debug/decisions?limit=10") as response:
+    """Who took the last 16 decisions."""
+    async with stack.session.get(f"{stack.local.picker.url}/debug/decisions?limit=16") as response:
         return {row["picker"] for row in await response.json()}
 
 
@@ -99,3 +99,24 @@ async def die_and_come_back(stack: LiveStack, picker: int) -> None:
         return serving == 2 and await stack.pages.metric("epp_picker_process_restarts_total") > restarts
 
     await stack.until(is_back, "it is back", within_s=20.0)
+
+
+async def test_behind_one_port_with_tls_both_serve() -> None:
+    flags = ("--workers=2", "--transport=native")
+    async with live_stack(StackPlan(pods=3, secure=True, picker_flags=flags, pod_flags=SLOW)) as stack:
+        first = [streamed(stack, number) for number in range(6)]
+
+        async def one_busy() -> bool:
+            return await streams_of(stack, 0) + await streams_of(stack, 1) == 6
+
+        await stack.until(one_busy, "6 answers are streaming")
+
+        async def both_decide() -> bool:
+            # Enough of them at once that some of their connections are with another thread of Envoy's.
+            more = (stack.complete(f"more {number}", model=BASE_MODEL, max_tokens=1) for number in range(16))
+            await asyncio.gather(*more)
+            return await deciding(stack) == {0, 1}
+
+        await stack.until(both_decide, "each has a connection of Envoy's worker threads")
+        assert all(map(is_whole, await asyncio.gather(*first)))
+        await stack.assert_clean()

@@ -1,7 +1,9 @@
 """`epp serve --workers 2`: a control process and two picker processes, seen from outside."""
 
+import asyncio
 import os
 import signal
+import ssl
 from pathlib import Path
 
 import grpc
@@ -162,6 +164,19 @@ async def test_the_port_of_a_dead_picker_is_served_by_another_until_it_is_back(t
             await guest.answered(served=pods.destinations[0])
 
 
+async def test_with_the_grpc_library_each_picker_listens_and_comes_back_on_its_port(tmp_path: Path) -> None:
+    flags = ("--workers=2", "--transport=grpcio", "--worker-ports")
+    async with metric_pods(1) as pods, served_picker(tmp_path, *flags) as picker:
+        await until_ready(picker, pods)
+        os.kill(pids(picker)[1], signal.SIGKILL)
+        await until_metric(picker, "epp_picker_process_restarts_total", 1)
+        await until_metric(picker, "epp_picker_processes_serving", 2)
+        for number, port in enumerate(picker.ports.picker_ports):
+            async with ExtProcClient(port) as envoy:
+                await envoy.request(BodyMode.BUFFERED).send(BODY)
+                assert (await decided(picker))[0] == number
+
+
 async def test_pickers_end_when_the_control_process_is_killed(tmp_path: Path) -> None:
     async with metric_pods(1) as pods, served_picker(tmp_path, *TWO) as picker:
         await until_ready(picker, pods)
@@ -248,3 +263,27 @@ async def test_what_needs_one_picker_is_refused_with_two_and_not_with_one(
         await until_ready(picker, pods)
         async with ExtProcClient(picker.ports.grpc_port) as envoy:
             await envoy.request(BodyMode.BUFFERED).send(BODY)
+
+
+async def test_a_client_that_does_not_speak_tls_is_turned_away_and_costs_nothing(tmp_path: Path) -> None:
+    async with metric_pods(1) as pods, served_picker(tmp_path, *TWO, "--secure-serving=true") as picker:
+        await until_ready(picker, pods)
+        port = picker.ports.grpc_port
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            await reader.read(100)
+            assert await reader.read(100) == b"", "the connection is closed"
+            writer.close()
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        for _ in range(4):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+            assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            settings = await reader.readexactly(9)
+            assert settings[3] == 4, "a SETTINGS frame comes first"
+            writer.transport.abort()
+        assert await picker.pages.metric("epp_picker_process_restarts_total") == 0
