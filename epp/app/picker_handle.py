@@ -12,6 +12,9 @@ from epp.edge.peers import handover
 from epp.edge.peers.channel import Channel
 from epp.edge.peers.messages import Begin, Decisions, Drain, Message, Serving, TableTaken, Told
 
+EXIT_WITHIN_S = 1.0
+"""after its last word"""
+
 
 class PickerHandle:
     """`start`, then `listen` until the process is gone, then `ended`."""
@@ -76,11 +79,12 @@ class PickerHandle:
             raise RuntimeError("the process was not started")
         while (message := await self._channel.receive()) is not None:
             self._take(message)
-        # Nothing is heard of it any more, so nothing may come of it: its memory is somebody else's soon.
-        with contextlib.suppress(ProcessLookupError):
-            if self._process.returncode is None and not self._is_ending:
-                self._process.kill()
         self.is_serving = False
+        if not self._is_ending:
+            # Nothing is heard of it any more, so nothing may come of it: its memory is somebody else's soon.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), EXIT_WITHIN_S)
+            self.kill()
         code = await self._process.wait()
         self._close()
         return code

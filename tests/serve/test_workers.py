@@ -239,6 +239,16 @@ async def test_a_drain_ends_streams_and_every_process_with_0(tmp_path: Path) -> 
     assert not picker.logged("picker process ended; it is started anew")
 
 
+async def test_what_a_picker_finds_wrong_at_its_start_ends_everything_and_is_said(tmp_path: Path) -> None:
+    nowhere = tmp_path / "certificates"
+    with pytest.raises(Exception, match="a picker process did not start") as refusal:
+        async with served_picker(tmp_path, *TWO, "--secure-serving=true", f"--cert-path={nowhere}"):
+            pass
+    assert "exit code 1" in str(refusal.value)
+    assert f"{nowhere}/tls.key: cannot be read" in str(refusal.value)
+    assert "Traceback" not in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [

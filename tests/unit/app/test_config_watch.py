@@ -108,3 +108,17 @@ def test_what_is_decided_at_the_start_stays_until_the_next_one(tmp_path: Path) -
     assert watched.scorers == ["load-aware-scorer"]
     assert not watched.watch.in_force.gates.flow_control
     assert watched.watch.in_force.metrics is not None
+
+
+def test_what_turns_out_to_be_of_no_use_is_withdrawn_until_the_file_changes_again(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    former = watched.watch.in_force
+    watched.write(LOAD)
+    watched.watch.withdraw(former, "picker process 1: restart to change it")
+    assert (watched.watch.in_force, watched.watch.problem) == (former, "picker process 1: restart to change it")
+    watched.look()
+    assert len(watched.taken) == 1, "the same text is not tried again"
+    watched.write(QUEUE)
+    assert watched.watch.problem == ""
+    watched.write(LOAD)
+    assert watched.watch.in_force == watched.taken[-1] != former

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epp.core.state.cooldown import FIRST_COOLING_S, LONGEST_COOLING_S, CoolDowns
+from epp.core.state.cooldown import FIRST_COOLING_S, LONGEST_COOLING_S, CoolDowns, ToldCoolDowns
 
 
 def test_one_failure_is_not_enough() -> None:
@@ -111,3 +111,27 @@ def test_a_healthy_endpoint_leaves_no_trace(key: str) -> None:
     for second in range(1, 10):
         cooldowns.succeeded(key, float(second))
     assert vars(cooldowns) == vars(CoolDowns())
+
+
+def test_processes_that_tell_each_other_what_has_changed_agree() -> None:
+    told: list[tuple[str, bool]] = []
+    one, other = ToldCoolDowns(lambda key, failed: told.append((key, failed))), ToldCoolDowns(_never)
+    steps = [(True, 0.0), (False, 0.1), (False, 0.2), (True, 1.0), (True, 2.0), (True, 3.0), (False, 8.0), (False, 9.0)]
+    for failed, now in steps:
+        before = len(told)
+        (one.failed if failed else one.succeeded)("a", now)
+        for key, was_failure in told[before:]:
+            other.heard(key, now, failed=was_failure)
+        assert other.cooling(now) == one.cooling(now)
+    assert told == [("a", True), ("a", False), ("a", True), ("a", True), ("a", False)]
+
+
+def test_what_another_process_tells_is_not_told_again() -> None:
+    heard = ToldCoolDowns(_never)
+    for failed in (True, True, False):
+        heard.heard("a", 0.0, failed=failed)
+    assert heard.is_cooling("a", 0.0)
+
+
+def _never(key: str, failed: bool) -> None:
+    raise AssertionError(f"{key} {failed}: nothing was to be told")
