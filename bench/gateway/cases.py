@@ -47,6 +47,7 @@ ALL_BODIES = (SHORT, MIDDLE, LONG, HUGE, STREAMED, LONG_STREAMED)
 NO_PICKER = Variant("no picker", None)
 GRPCIO = Variant("grpcio", "grpcio")
 GRPCIO_DUPLEX = Variant("grpcio, full-duplex", "grpcio", "full-duplex")
+GRPCIO_TLS = Variant("grpcio, TLS", "grpcio", secure=True)
 NATIVE = Variant("native", "native")
 NATIVE_DUPLEX = Variant("native, full-duplex", "native", "full-duplex")
 NATIVE_TLS = Variant("native, TLS", "native", secure=True)
@@ -57,6 +58,7 @@ BODIES: Sequence[tuple[Variant, Sequence[BodyKind]]] = (
     (NO_PICKER, ALL_BODIES),
     (GRPCIO, ALL_BODIES),
     (GRPCIO_DUPLEX, (SHORT, LONG, STREAMED)),
+    (GRPCIO_TLS, (SHORT,)),
     (NATIVE, ALL_BODIES),
     (NATIVE_DUPLEX, ALL_BODIES),
     (NATIVE_TLS, (SHORT,)),
@@ -131,7 +133,12 @@ def all_cases(*, quick: bool) -> list[Case]:
     """In the order in which they are measured; neighbours with the same gateway share it."""
     bodies = QUICK_BODIES if quick else BODIES
     cases = [Case("saturation", variant, body) for variant, each in bodies for body in each]
-    cases += [Case("latency", variant, body) for variant, each in bodies for body in each if not quick or body == SHORT]
+    cases += [
+        Case("latency", variant, body)
+        for variant, each in bodies
+        for body in each
+        if not variant.secure and (not quick or body == SHORT)
+    ]
     cases += [Case("overload", variant, SHORT) for variant in FURTHER]
     if quick:
         return [*cases, Case("idle", FURTHER[-1])]

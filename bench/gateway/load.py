@@ -25,7 +25,7 @@ import msgspec
 from bench.gateway.answers import STREAM_BODY_BYTES, WHOLE_BODY
 from bench.gateway.bodies import ring
 from bench.gateway.client import ClientConnection, Exchange, RequestWriter
-from bench.gateway.cpu import cpu_s
+from bench.gateway.cpu import cpu_s, machine_cpu_s
 from bench.gateway.latency import Quantiles, quantiles_of
 from bench.gateway.loop import run_on_uvloop
 from bench.gateway.timetable import PreciseClock, arrivals
@@ -68,6 +68,8 @@ class LoadResult(msgspec.Struct, frozen=True):
     cpu_s: dict[str, float]
     """of each watched name, in the window"""
     generator_cpu_s: float
+    others_cpu_s: float
+    """of all that is neither watched nor the generator, in the window: what disturbs the figures"""
     first_byte: Quantiles
     """of requests that were due in the window (open loop), or answered in it (closed loop)"""
     total: Quantiles
@@ -116,20 +118,23 @@ class Load:
         self._begin, self._end = started + plan.warm_up_s, started + plan.warm_up_s + plan.duration_s
         clock = self._start_sending(started)
         await self._sleep_until(self._begin)
-        before, own_before = self._cpu_s(), time.process_time()
+        before, own_before, machine_before = self._cpu_s(), time.process_time(), machine_cpu_s()
         self._begin = time.perf_counter()
         await self._sleep_until(self._end)
-        after, own_after = self._cpu_s(), time.process_time()
+        after, own_after, machine_after = self._cpu_s(), time.process_time(), machine_cpu_s()
         self._end = time.perf_counter()
         self._is_sending = False
         if clock is not None:
             clock.stop()
         await self._drain()
+        cpu = {name: after[name] - before[name] for name in after}
+        own_s = own_after - own_before
         return LoadResult(
             completed=self._completed,
             window_s=self._end - self._begin,
-            cpu_s={name: after[name] - before[name] for name in after},
-            generator_cpu_s=own_after - own_before,
+            cpu_s=cpu,
+            generator_cpu_s=own_s,
+            others_cpu_s=max(0.0, machine_after - machine_before - own_s - sum(cpu.values())),
             first_byte=quantiles_of(self._first_byte_s),
             total=quantiles_of(self._total_s),
             answered=self._answers,

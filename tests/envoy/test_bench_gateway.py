@@ -10,7 +10,7 @@ import pytest
 from bench.gateway.cases import GRPCIO, GRPCIO_DUPLEX, NO_PICKER
 from bench.gateway.load import LoadPlan, LoadResult
 from bench.gateway.load_process import LoadError, run_load
-from bench.gateway.stacks import ENVOY, EPP, GatewayStack, UnavailableError, Variant
+from bench.gateway.stacks import ENVOY, EPP, PODS, GatewayStack, UnavailableError, Variant
 from epp.lab.verdict import EXT_PROC_COUNTERS
 from tests.support.eventually import eventually
 
@@ -51,7 +51,7 @@ async def test_without_a_picker_nobody_is_asked() -> None:
     async with GatewayStack(NO_PICKER, 2) as stack:
         result = await run_load(plan_for(stack), stack.directory)
         assert_good(result)
-        assert result.cpu_s.keys() == {ENVOY}
+        assert result.cpu_s.keys() == {ENVOY, PODS}
         assert stack.picker_rss_bytes() == ()
         wrong = await run_load(plan_for(stack, expected_decision="own"), stack.directory)
         assert list(wrong.failures) == ["served by a pod that says: decision none"]

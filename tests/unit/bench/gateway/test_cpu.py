@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.gateway.cpu import ProcessGoneError, cpu_s, process_tree, rss_bytes
+from bench.gateway.cpu import ProcessGoneError, busy_s, cpu_s, machine_cpu_s, process_tree, rss_bytes
 
 BUSY = """
 import sys, threading, time
@@ -59,6 +59,18 @@ def test_own_cpu_grows_as_it_is_used() -> None:
     while time.process_time() - began < 0.02:
         pass
     assert cpu_s([os.getpid()]) - before >= 0.02
+
+
+def test_the_machine_counts_what_anybody_uses() -> None:
+    before = machine_cpu_s()
+    began = time.process_time()
+    while time.process_time() - began < 0.05:
+        pass
+    assert machine_cpu_s() - before >= 0.02, "its ticks are 10 ms long"
+
+
+def test_idle_time_is_not_used() -> None:
+    assert busy_s("cpu  100 20 30 9999 888 1 2 3 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n", 100) == 1.56
 
 
 def test_a_process_that_has_ended(busy: subprocess.Popen[str]) -> None:

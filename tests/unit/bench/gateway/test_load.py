@@ -71,6 +71,7 @@ async def test_a_closed_loop_is_always_busy() -> None:
     assert 0.0 < found.first_byte.p50_ms <= found.first_byte.p99_ms
     assert found.first_byte.p50_ms <= found.total.p50_ms
     assert 0.0 < found.cpu_s["us"] <= 2 * found.window_s
+    assert found.others_cpu_s >= 0.0
 
 
 async def test_an_open_loop_keeps_its_rate() -> None:

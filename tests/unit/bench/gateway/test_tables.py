@@ -8,16 +8,16 @@ FOUND = usual_findings().findings
 
 def test_cpu_is_grouped_by_prompt() -> None:
     lines = cpu_table(FOUND).splitlines()
-    assert lines[2] == "| 0.8 KB | no picker | 500 |  | 1.000 |  |  |  | 0 |"
-    assert lines[3] == "| 0.8 KB | grpcio | 500 | 1.600 | 1.000 | 1.60 | 70 | 3.0 | 0 |"
+    assert lines[2] == "| 0.8 KB | no picker | 500 |  | 1.000 |  |  |  | 0.2 | 0 |"
+    assert lines[3] == "| 0.8 KB | grpcio | 500 | 1.600 | 1.000 | 1.60 | 70 | 3.0 | 0.2 | 0 |"
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| 0.8 KB"] * 4 + ["| 220 KB"] * 2
 
 
 def test_latency_is_what_is_added() -> None:
     lines = latency_table(FOUND).splitlines()
     assert lines[2:] == [
-        "| 0.8 KB | no picker | 300 | 1.00 | 3.00 | 2.00 | 4.00 | 0 |",
-        "| 0.8 KB | native | 300 | +1.50 | -0.25 | +1.50 | -0.25 | 0 |",
+        "| 0.8 KB | no picker | 300 | 1.00 | 3.00 | 2.00 | 4.00 | 0.2 | 0 |",
+        "| 0.8 KB | native | 300 | +1.50 | -0.25 | +1.50 | -0.25 | 0.2 | 0 |",
     ]
 
 
