@@ -1,4 +1,4 @@
-"""`python -m bench.gateway` as it is typed; what it measures runs in tests/envoy."""
+"""`python -m bench.gateway` as it is typed; what it measures runs in tests/bench."""
 
 import tempfile
 from pathlib import Path

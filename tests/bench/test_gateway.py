@@ -33,17 +33,20 @@ def assert_good(result: LoadResult) -> None:
     assert result.completed > 0
 
 
-@pytest.mark.parametrize("variant", [GRPCIO, GRPCIO_DUPLEX], ids=lambda variant: variant.name)
-async def test_every_request_goes_where_the_picker_said(variant: Variant) -> None:
+@pytest.mark.parametrize(
+    ("variant", "more"),
+    [(GRPCIO, {}), (GRPCIO_DUPLEX, {"is_streamed": True, "duration_s": 0.8, "rate_per_s": 20.0})],
+    ids=["closed loop, buffered", "open loop, full-duplex, streamed"],
+)
+async def test_every_request_goes_where_the_picker_said(variant: Variant, more: dict[str, object]) -> None:
     async with GatewayStack(variant, 3) as stack:
-        result = await run_load(plan_for(stack), stack.directory)
+        result = await run_load(plan_for(stack, **more), stack.directory)
         assert_good(result)
         assert result.cpu_s[EPP] > 0.0
         assert result.cpu_s[ENVOY] > 0.0
         counters = await stack.counters()
         assert not any(counters[name] for name in EXT_PROC_COUNTERS)
         assert counters["stream_msgs_sent"] >= 3 * result.answered
-        assert_good(await run_load(plan_for(stack, is_streamed=True, duration_s=0.8, rate_per_s=20.0), stack.directory))
         assert min(stack.picker_rss_bytes()) > 1 << 24
 
 
