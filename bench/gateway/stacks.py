@@ -28,7 +28,7 @@ from epp.lab.pool_files import stack_manifests
 from epp.lab.stack import ReadyPods
 from epp.lab.verdict import ext_proc_counters
 
-EPP, ENVOY = "epp", "envoy"
+EPP, ENVOY, PODS = "epp", "envoy", "pods"
 """names under which CPU is reported"""
 EXT_PROC_FILTER = "envoy.filters.http.ext_proc"
 ENVOY_THREADS = 2
@@ -60,12 +60,12 @@ class Variant(msgspec.Struct, frozen=True):
 
 
 class GatewayStack:
-    """`async with GatewayStack(variant, pods=10) as stack:` starts everything and leaves no process behind.
+    """`async with GatewayStack(variant, 10) as stack:` starts everything and leaves no process behind.
 
     Entering raises UnavailableError, ChildError or EnvoyError.
     """
 
-    def __init__(self, variant: Variant, *, pods: int) -> None:
+    def __init__(self, variant: Variant, pods: int) -> None:
         self.variant = variant
         self.envoy: EnvoyProcess
         self._count = pods
@@ -102,8 +102,8 @@ class GatewayStack:
         self._temporary.cleanup()
 
     def watched(self) -> dict[str, tuple[int, ...]]:
-        """Processes whose CPU is of interest; a picker with its workers is one of them."""
-        pids = {ENVOY: process_tree(self.envoy.pid)}
+        """Processes whose CPU is measured, by name; a picker with its workers is one of them."""
+        pids = {ENVOY: process_tree(self.envoy.pid), PODS: process_tree(self._pods.pid)}
         return pids | ({EPP: self._picker_pids()} if self._picker else {})
 
     def picker_rss_bytes(self) -> tuple[int, ...]:
