@@ -68,10 +68,12 @@ class ControlFrames:
         for at in range(0, len(payload), 6):
             self._setting(int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big"))
         self._send_side.out.append(wire.frame(wire.SETTINGS, wire.ACK, 0))
+        # After it: before it has read that we know its settings, the peer keeps to the former ones.
+        self._send_side.send_waiting(self._connection.now)
 
     def _setting(self, name: int, value: int) -> None:
         if name == Setting.INITIAL_WINDOW_SIZE:
-            self._send_side.change_stream_window(value, self._connection.streams, self._connection.now)
+            self._send_side.change_stream_window(value, self._connection.streams)
         elif name == Setting.MAX_FRAME_SIZE:
             if not wire.DEFAULT_FRAME_BYTES <= value <= wire.LARGEST_FRAME_BYTES:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"MAX_FRAME_SIZE {value}")

@@ -39,8 +39,8 @@ class SendSide:
         """Streams that have waited since then without sending anything."""
         return (stream for stream in list(self._waiting) if stream.queued_since < before)
 
-    def change_stream_window(self, value: int, streams: dict[int, Http2Stream], now: float) -> None:
-        """SETTINGS_INITIAL_WINDOW_SIZE; raises ConnectionFault."""
+    def change_stream_window(self, value: int, streams: dict[int, Http2Stream]) -> None:
+        """SETTINGS_INITIAL_WINDOW_SIZE; `send_waiting` makes use of it. Raises ConnectionFault."""
         if value > wire.LARGEST_WINDOW:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE above 2**31 - 1")
         change, self.stream_window = value - self.stream_window, value
@@ -48,7 +48,6 @@ class SendSide:
             stream.send_window += change
             if stream.send_window > wire.LARGEST_WINDOW:
                 raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE overflows a window")
-        self.send_waiting(now)
 
     def open_window(self, stream: Http2Stream | None, increment: int, now: float) -> None:
         """WINDOW_UPDATE of a stream, or of the connection (None). Raises StreamFault or ConnectionFault."""
