@@ -44,6 +44,12 @@ def block(fields: Iterable[tuple[str, str | bytes]] = GRPC) -> bytes:
     return bytes(encoder.encode(list(fields)))
 
 
+def bare_block(fields: Iterable[tuple[str, str]] = GRPC) -> bytes:
+    """A header block that has nothing to do with any table: literals, not to be added."""
+    strings = [(name.encode(), value.encode()) for name, value in fields]
+    return b"".join(b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in strings)
+
+
 def changed(**values: str | None) -> Fields:
     """The fields of a gRPC request with others in their places, or without; `_` stands for `:` and `-`."""
     named = {(":" + name[1:] if name[0] == "_" else name).replace("_", "-"): value for name, value in values.items()}
