@@ -56,6 +56,7 @@ class Peer:
         self._decoder = hpack.Decoder()
         service = GrpcService({PROCESS: self._handler}, most_message_bytes, self._on_fault, self._later.append)
         self.connection = Http2Connection(limits, service.accept, self.now)
+        self.greeting_bytes = b"".join(self.connection.send_side.out)
         self.greeting = self.answers()
         if greets:
             assert self.send(PREFACE, settings(), SETTINGS_ACK) == ["SETTINGS ACK"]
