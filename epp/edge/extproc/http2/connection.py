@@ -246,6 +246,7 @@ class Http2Connection:
             raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams")
         stream = Http2Stream(self, stream_id, self._limits.stream_window_bytes)
         stream.body_left = head.content_length
+        stream.is_remote_closed = block.ends_stream
         self.streams[stream_id] = stream
         self.send_side.updates_due += self._limits.updates_per_frame
         stream.receiver = self._accept(stream, head)

@@ -81,12 +81,14 @@ class ReceiveSide:
             return
         stream.has_data = True
         stream.wanted_bytes -= len(payload)
+        if is_last and self._ends:
+            stream.is_remote_closed = True  # so that an answer to it needs no reset
+            stream.receiver.data(payload)
+            self.remote_ended(stream)
+            return
         stream.receiver.data(payload)
         if is_last:
-            if self._ends:
-                self.remote_ended(stream)
-            else:
-                self.grant(stream)
+            self.grant(stream)
 
     def remote_ended(self, stream: Http2Stream) -> None:
         """The peer said END_STREAM."""
