@@ -71,7 +71,7 @@ class ControlFrames:
         if len(payload) % 6:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS is not a multiple of 6 bytes long")
         if self.has_settings:
-            self.nuisance("SETTINGS", 1.0 + len(self._connection.streams) / STREAMS_PER_NUISANCE)
+            self.nuisance("SETTINGS", 1.0 + len(self._connection.streams) // STREAMS_PER_NUISANCE)
         self.has_settings = True
         self._apply(
             {
