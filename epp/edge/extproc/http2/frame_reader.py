@@ -60,23 +60,26 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the peer."""
+        goes_on = False
         if self._tail:
             if len(self._tail) + len(data) < self._wanted_bytes:
                 self._tail += data
                 return
             data = b"".join((self._tail, data))
             self._tail = bytearray()
+            goes_on = True
         if not self.has_preface:
             if not wire.PREFACE.startswith(data[: len(wire.PREFACE)]):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "not the preface of HTTP/2")
             if len(data) < len(wire.PREFACE):
-                self._keep(data, len(wire.PREFACE) if data else 0)
+                self._keep(data, len(wire.PREFACE))
                 return
             self.has_preface = True
             data = data[len(wire.PREFACE) :]
-        self._frames(data)
+        self._frames(data, goes_on=goes_on)
 
-    def _frames(self, data: bytes) -> None:
+    def _frames(self, data: bytes, *, goes_on: bool) -> None:
+        """`goes_on`: it begins with a frame whose beginning had come before."""
         sink = self._data_sink
         at, end = 0, len(data)
         if self._data_left:
@@ -98,11 +101,11 @@ class FrameReader:
                 continue
             needed = self._needed(kind, length)
             if end - at < needed:
-                self._keep(data[at:], needed)
+                self._keep(data[at:], needed, goes_on=goes_on and not at)
                 return
             at = self._other(data, at + HEAD_BYTES, (kind, flags, stream_id, length))
         if at < end:
-            self._keep(data[at:], HEAD_BYTES)
+            self._keep(data[at:], HEAD_BYTES, goes_on=goes_on and not at)
 
     def _data_pieces(self, data: bytes, at: int) -> int:
         """Hands on what there is of the DATA frame; returns where it ends."""
@@ -158,10 +161,10 @@ class FrameReader:
         self._skip_left -= stop - at
         return stop
 
-    def _keep(self, tail: bytes, wanted_bytes: int) -> None:
+    def _keep(self, tail: bytes, wanted_bytes: int, *, goes_on: bool = False) -> None:
         self._tail = bytearray(tail)
         self._wanted_bytes = wanted_bytes
-        self._tails += 1
+        self._tails += not goes_on
 
 
 def _too_large(kind: int, length: int) -> ConnectionFault:
