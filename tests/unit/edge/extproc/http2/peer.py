@@ -99,6 +99,14 @@ class Peer:
         """The connection is whole."""
         return self.connection.fault is None
 
+    def is_done(self) -> bool:
+        """The connection is to be closed."""
+        return self.connection.is_done
+
+    def is_full(self) -> bool:
+        """The connection is not to be read."""
+        return self.connection.is_full
+
     def _handler(self, stream: ServerStream) -> Handler:
         handler = self._make_handler(stream)
         self.handlers.append(handler)

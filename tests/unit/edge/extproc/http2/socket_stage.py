@@ -23,8 +23,7 @@ class SilentTransport:
         self.unread_bytes = 0
         self.reads = True
         """the peer does"""
-        self.is_reading = True
-        """we do"""
+        self._is_reading = True
         self.high_bytes = 0
         self.was_closed = False
         self.was_aborted = False
@@ -53,12 +52,16 @@ class SilentTransport:
             self.protocol.resume_writing()
 
     def pause_reading(self) -> None:
-        assert self.is_reading
-        self.is_reading = False
+        assert self._is_reading
+        self._is_reading = False
 
     def resume_reading(self) -> None:
-        assert not self.is_reading
-        self.is_reading = True
+        assert not self._is_reading
+        self._is_reading = True
+
+    def is_read_from(self) -> bool:
+        """By us."""
+        return self._is_reading
 
     def is_closing(self) -> bool:
         return self.was_closed or self.was_aborted
@@ -97,7 +100,7 @@ class Stage:
 
     def say(self, *frames: bytes) -> None:
         """The peer sends this; it arrives only while we read."""
-        assert self.transport.is_reading
+        assert self.transport.is_read_from()
         self.protocol.data_received(b"".join(frames))
         self._settle()
 

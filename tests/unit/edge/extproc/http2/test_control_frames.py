@@ -98,5 +98,5 @@ def test_a_client_that_leaves_without_anything_open_is_done_with(code: int) -> N
     peer = Peer()
     peer.send(headers(1, end=True))
     assert peer.send(goaway(0, code)) == gone(ErrorCode.NO_ERROR, 1)
-    assert peer.connection.is_done
+    assert peer.is_done()
     assert peer.is_served

@@ -49,14 +49,9 @@ def test_empty_messages() -> None:
 def test_messages_may_be_cut_anywhere(cuts: list[int], with_padding: bool, read_bytes: int) -> None:
     """Into frames, and the frames into what is read at once."""
     places = sorted({0, *cuts, len(BODY)})
-    frame = (lambda part: padded(1, part, 3)) if with_padding else (lambda part: data(1, part))
-    stream = b"".join(
-        [
-            headers(1),
-            *[frame(BODY[start:stop]) for start, stop in itertools.pairwise(places)],
-            data(1, end=True),
-        ]
-    )
+    parts = [BODY[start:stop] for start, stop in itertools.pairwise(places)]
+    frames = [padded(1, part, 3) if with_padding else data(1, part) for part in parts]
+    stream = b"".join([headers(1), *frames, data(1, end=True)])
     peer = Peer(ignore)
     lines = peer.send_each(*[stream[at : at + read_bytes] for at in range(0, len(stream), read_bytes)])
     assert peer.handler.received == CONTENTS

@@ -57,7 +57,7 @@ def test_a_window_stays_shut_and_opens_when_reading_goes_on() -> None:
     for _ in range(9):
         assert peer.send(data(1, message(bytes(9_995)))) == []
     assert held(peer) == 90_000
-    assert peer.connection.is_full
+    assert peer.is_full()
     peer.handler.stream.resume_reading()
     assert peer.answers() == ["WINDOW_UPDATE 1: 90010"]
     assert len(peer.handler.received) == 10
@@ -128,7 +128,7 @@ def test_the_end_is_told_once() -> None:
 def test_a_paused_stream_may_end_and_nothing_stays(how: str) -> None:
     peer = paused()
     peer.send(data(1, message(bytes(60_000))))
-    assert peer.connection.is_full
+    assert peer.is_full()
     if how == "reset":
         peer.send(rst(1))
     elif how == "lost":
@@ -139,7 +139,7 @@ def test_a_paused_stream_may_end_and_nothing_stays(how: str) -> None:
     else:
         peer.send(headers(1, (("x", "y"),)))
     assert held(peer) == 0
-    assert not peer.connection.is_full
+    assert not peer.is_full()
     peer.handler.stream.resume_reading()
     peer.handler.stream.pause_reading()
     assert held(peer) == 0
@@ -212,11 +212,11 @@ def test_room_is_told_of_when_it_is_there_and_not_before() -> None:
     peer.connection._on_output = note
     for stream_id in (1, 3, 5):
         peer.send(headers(stream_id), data(stream_id, message(b"pause")), data(stream_id, bytes(20_000)))
-    assert peer.connection.is_full
+    assert peer.is_full()
     assert told == []
     peer.send(rst(3))
     assert told == [], "whoever receives looks himself"
-    assert not peer.connection.is_full
+    assert not peer.is_full()
     peer.send(headers(7), data(7, message(b"pause")), data(7, bytes(30_000)))
     made[0].stream.finish()
     assert 50_000 in told

@@ -165,7 +165,7 @@ def test_a_peer_that_never_reads_is_not_read_and_then_given_up() -> None:
     deaf.transport.reads = False
     deaf.say(settings({INITIAL_WINDOW_SIZE: 2**31 - 1}), window_update(0, 2**30), headers(1))
     said = 0
-    while deaf.transport.is_reading and said < 100:
+    while deaf.transport.is_read_from() and said < 100:
         deaf.say(data(1, X))
         said += 1
     assert said == HIGH_WATER_BYTES // MIB
@@ -182,10 +182,10 @@ def test_a_peer_that_reads_again_is_read_again() -> None:
     slow.say(settings({INITIAL_WINDOW_SIZE: 2**31 - 1}), window_update(0, 2**30), headers(1))
     for _ in range(4):
         slow.say(data(1, X))
-    assert not slow.transport.is_reading
+    assert not slow.transport.is_read_from()
     slow.pass_time(70.0)
     slow.transport.peer_reads()
-    assert slow.transport.is_reading
+    assert slow.transport.is_read_from()
     slow.say(data(1, X, end=True), ping(b"present?", ack=True))
     assert len(slow.handlers[0].received) == 5
     slow.pass_time(50.0)
@@ -230,7 +230,7 @@ def test_a_connection_is_not_read_while_too_much_is_held(end: str) -> None:
     full = Stage(pause, Http2Limits(held_bytes=50_000))
     for number in (1, 3, 5):
         full.say(headers(number), data(number, X), data(number, message(bytes(20_000))))
-    assert not full.transport.is_reading
+    assert not full.transport.is_read_from()
     first = full.handlers[0]
     if end == "resume":
         first.stream.resume_reading()
@@ -241,7 +241,7 @@ def test_a_connection_is_not_read_while_too_much_is_held(end: str) -> None:
         full.pass_time(6.0)
     full.pass_time(0.0)
     full._settle()
-    assert full.transport.is_reading
+    assert full.transport.is_read_from()
     full.say(ping())
     assert full.transport.written.endswith(ping(ack=True))
 
@@ -250,7 +250,7 @@ def test_a_connection_below_that_is_read() -> None:
     roomy = Stage(pause, Http2Limits(held_bytes=50_000))
     for number in (1, 3):
         roomy.say(headers(number), data(number, X), data(number, message(bytes(24_900))))
-    assert roomy.transport.is_reading
+    assert roomy.transport.is_read_from()
 
 
 # -- ends --------------------------------------------------------------------------------------------------------------

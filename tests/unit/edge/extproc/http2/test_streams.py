@@ -227,7 +227,7 @@ def test_a_fault_of_the_connection_ends_every_stream_once() -> None:
     peer.handlers[0].stream.send(b"too late")
     peer.handlers[0].stream.fail(GrpcStatus.INTERNAL, "too late")
     assert peer.answers() == []
-    assert peer.connection.is_done
+    assert peer.is_done()
     peer.connection.lost()
     assert [handler.closed_times for handler in peer.handlers] == [1, 1]
 
@@ -250,12 +250,12 @@ def test_a_graceful_end_serves_the_streams_in_between() -> None:
     assert peer.answers() == [f"GOAWAY {2**31 - 1}: NO_ERROR", "PING: leaving?"]
     assert peer.send(headers(3), data(3, message(b"y"))) == [head(3), "DATA 3: 6 bytes"]
     assert peer.send(ping(b"leaving?", ack=True)) == gone(ErrorCode.NO_ERROR, 3)
-    assert not peer.connection.is_done
+    assert not peer.is_done()
     assert peer.send(headers(5), data(5, message(b"z"), end=True), ping()) == ["PING ACK: 12345678"]
     assert peer.send(data(1, end=True)) == [ended(1)]
-    assert not peer.connection.is_done
+    assert not peer.is_done()
     assert peer.send(data(3, end=True)) == [ended(3)]
-    assert peer.connection.is_done
+    assert peer.is_done()
     assert len(peer.handlers) == 2
 
 
@@ -280,9 +280,9 @@ def test_a_client_that_leaves_is_served_to_the_end_of_what_it_asked_for() -> Non
     peer = Peer()
     peer.send(headers(1), X)
     assert peer.send(goaway()) == gone(ErrorCode.NO_ERROR, 1)
-    assert not peer.connection.is_done
+    assert not peer.is_done()
     assert peer.send(X, data(1, end=True)) == ["DATA 1: 6 bytes", ended(1)]
-    assert peer.connection.is_done
+    assert peer.is_done()
 
 
 def test_refused_methods_are_streams_too() -> None:
