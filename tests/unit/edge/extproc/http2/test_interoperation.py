@@ -3,7 +3,8 @@
 import asyncio
 import os
 import random
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
 import grpc
@@ -56,25 +57,32 @@ class GrpcClient:
     ) -> list[bytes]:
         """Says all of it, then hears all of it; raises grpc.RpcError."""
         fields = (("x-filler", "f" * metadata),) if metadata else None
-        method: "grpc.StreamStreamMultiCallable[bytes, bytes]" = self._channel.stream_stream(PROCESS)
+        method: grpc.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(PROCESS)
         return list(method(iter(contents), timeout=WITHIN_S, compression=compression, metadata=fields))
 
     def call_one(self, content: bytes) -> bytes:
         """As a client of a method with one request and one answer."""
-        method: "grpc.UnaryUnaryMultiCallable[bytes, bytes]" = self._channel.unary_unary(PROCESS)
+        method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(PROCESS)
         return method(content, timeout=WITHIN_S)
 
     def call_unknown(self) -> None:
         """A method that nobody has."""
-        method: "grpc.UnaryUnaryMultiCallable[bytes, bytes]" = self._channel.unary_unary("/a/b")
+        method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary("/a/b")
         method(b"x", timeout=WITHIN_S)
 
     def cancelled(self) -> grpc.StatusCode:
         """Hears one answer and goes."""
-        method: "grpc.StreamStreamMultiCallable[bytes, bytes]" = self._channel.stream_stream(PROCESS)
-        call = method(iter([b"x"]), timeout=WITHIN_S)
+        method: grpc.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(PROCESS)
+        is_over = threading.Event()
+
+        def says_one() -> Iterator[bytes]:
+            yield b"x"
+            is_over.wait(WITHIN_S)
+
+        call = method(says_one(), timeout=WITHIN_S)
         next(call)
         call.cancel()
+        is_over.set()
         return call.code()
 
     def close(self) -> None:
