@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from epp.edge.extproc.http2.frame_reader import COPIED_BYTES, SHOWN_SHARE_BITS
 from epp.edge.extproc.http2.grpc_heads import ACCEPTED_ENCODINGS, RESPONSE_HEAD, STATUS_415, TRAILERS_OK, status
 from epp.edge.extproc.http2.header_blocks import RequestHead
 from epp.edge.extproc.http2.stream import MESSAGE_HEAD_BYTES, Buffer, Http2Stream, StreamReceiver
@@ -76,6 +77,12 @@ def _join_small(parts: list[Buffer]) -> None:
     last = parts[-SMALL_PARTS_AT:]
     if sum(map(len, last)) < SMALL_PARTS_BYTES:
         parts[-SMALL_PARTS_AT:] = [b"".join(last)]
+
+
+def _rest(data: Buffer, at: int) -> Buffer:
+    """What follows; copied where a view of it would keep a lot more alive."""
+    rest = data[at:]
+    return bytes(rest) if len(rest) << SHOWN_SHARE_BITS < len(data) else rest
 
 
 def _refuse(stream: Http2Stream, code: GrpcStatus, detail: str, further: bytes = b"") -> None:
@@ -194,6 +201,8 @@ class GrpcStream:
                     _join_small(self._parts)
                 return
             payload = b"".join(self._parts)
+            if len(payload) > COPIED_BYTES:
+                payload = memoryview(payload)
             self._parts.clear()
         self._messages(payload)
 
@@ -232,19 +241,22 @@ class GrpcStream:
                 return
             stop = at + MESSAGE_HEAD_BYTES + size
             if stop > end:
-                self._begin(data[at:], size, stop - end)
+                self._begin(_rest(data, at), size, stop - end)
                 return
-            self._received(data[at + MESSAGE_HEAD_BYTES : stop])
+            content = data[at + MESSAGE_HEAD_BYTES : stop]
+            if size << SHOWN_SHARE_BITS < end:
+                content = bytes(content)
+            self._received(content)
             at = stop
             if self._is_over:
                 return
             if self._is_paused:
                 if at < end:
-                    self._held.insert(0, data[at:])
+                    self._held.insert(0, _rest(data, at))
                     self._hold(end - at)
                 return
         if at < end:
-            self._parts.append(data[at:])
+            self._parts.append(_rest(data, at))
             self._missing = MESSAGE_HEAD_BYTES - (end - at)
 
     def _begin(self, part: Buffer, size: int, missing: int) -> None:

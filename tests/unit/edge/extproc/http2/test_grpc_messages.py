@@ -109,6 +109,18 @@ def test_a_large_message_is_shown_and_not_copied() -> None:
     assert isinstance(kept(16_000, 30_000), memoryview)
 
 
+def test_a_long_message_is_put_together_once_and_does_not_stay_because_of_what_follows() -> None:
+    peer = Peer(make_handler=Keeping)
+    body = message(bytes(200_000)) + message(b"short") + message(b"a" * 50)[:20]
+    peer.send(headers(1), *[data(1, body[at : at + 16_000]) for at in range(0, len(body), 16_000)])
+    long, short = peer.handler.kept  # type: ignore[attr-defined]
+    assert isinstance(long, memoryview), "a slice would have been a second copy"
+    assert (bytes(long), short) == (bytes(200_000), b"short")
+    assert isinstance(short, bytes)
+    assert peer.connection.streams[1].receiver._parts == [message(b"a" * 50)[:20]]  # type: ignore[attr-defined]
+    assert isinstance(peer.connection.streams[1].receiver._parts[0], bytes)  # type: ignore[attr-defined]
+
+
 def held_by(frames: list[bytes], peer: Peer) -> int:
     """Memory that is taken by what these frames leave behind, in bytes."""
     tracemalloc.start()
