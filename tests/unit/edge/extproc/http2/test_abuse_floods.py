@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from epp.edge.extproc.http2.connection import RECENT_RESETS
-from epp.edge.extproc.http2.limits import Allowance, Http2Limits
+from epp.edge.extproc.http2.limits import Http2Limits
 from epp.edge.extproc.http2.wire import ErrorCode
 from tests.unit.edge.extproc.http2.frames import (
     INITIAL_WINDOW_SIZE,
@@ -193,18 +193,3 @@ def test_a_bomb_in_a_header_block() -> None:
     peer = Peer(greets=False)
     peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings())
     assert peer.send(raw(1, 4, 1, entry + b"\xbe" * 10_000))[-1].endswith(CALM)
-
-
-# -- the bucket --------------------------------------------------------------------------------------------------------
-
-
-def test_an_allowance_comes_back_with_time_up_to_its_burst() -> None:
-    allowance = Allowance(rate_per_s=2.0, burst=3.0, now=100.0)
-    assert [allowance.take(100.0) for _ in range(4)] == [True, True, True, False]
-    allowance = Allowance(rate_per_s=2.0, burst=3.0, now=100.0)
-    assert all(allowance.take(100.0) for _ in range(3))
-    assert allowance.take(100.5)
-    assert not allowance.take(100.5)
-    assert [allowance.take(200.0) for _ in range(4)] == [True, True, True, False]
-    assert Allowance(1.0, 3.0, 0.0).take(0.0, 3.0)
-    assert not Allowance(1.0, 3.0, 0.0).take(0.0, 3.5)
