@@ -96,6 +96,9 @@ def test_a_connection_that_was_in_its_handshake_when_the_server_was_drained_is_s
         async with served_echo(certificates.server() if tls else None) as served:
             reader, writer = await asyncio.open_connection(HOST, served.transport.port)
             if tls:
+                context = certificates.client("h2")
+                _, second = await asyncio.open_connection(HOST, served.transport.port, ssl=context)
+                second.transport.abort()  # once a later one was taken, the first one was, too
                 await served.transport.drain(0.0)
                 await writer.start_tls(certificates.client("h2"), server_hostname=HOST)
             else:
