@@ -8,7 +8,7 @@ PROTOS := epp/_pb/.generated
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format protos lock clean
+.PHONY: help up test bench check format protos lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ up: $(INSTALLED) $(PROTOS) ## run the local stack: fake vLLM pods, the picker, a
 
 test: $(INSTALLED) $(PROTOS) ## run every test (ARGS='-k name' selects)
 	@$(BIN)/pytest $(ARGS)
+
+bench: $(INSTALLED) $(PROTOS) ## measure the picker behind a real Envoy (ARGS=--quick: a minute; ARGS=--help)
+	@$(BIN)/python -m bench.gateway $(ARGS)
 
 check: $(INSTALLED) $(PROTOS) ## lint, types, import contracts
 	$(BIN)/ruff check .

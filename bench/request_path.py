@@ -82,7 +82,7 @@ def services(endpoints: int) -> Services:
     scheduler = Scheduler(build_policy(default_config(CATALOGUE)), ledger, rng, time.monotonic)
     roster = Roster(ledger, time.monotonic, metrics_stale_after_s=3600.0, slot_renewed=scheduler.forget_slot)
     pods = tuple(
-        Endpoint.create(namespace="default", pod=f"pod-{n}", rank=0, address=f"127.1.{n // 250}.{n % 250}", port=8000)
+        Endpoint.create(namespace="default", pod=f"pod-{n}", rank=0, address=f"127.95.{n // 250}.{n % 250}", port=8000)
         for n in range(endpoints)
     )
     roster.objects_changed(ObjectState(InferencePool("default", "pool", {"app": "vllm"}, (8000,)), pods))

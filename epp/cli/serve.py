@@ -86,10 +86,12 @@ def _run(**given: str | Sequence[str] | None) -> None:
     except FlagError as error:
         raise click.UsageError(str(error)) from error
     limit_tls(os.environ, only_1_3=options.only_tls_1_3, ciphers=options.tls_1_2_ciphers)
-    from epp.app.serve import serve  # imports gRPC, which reads its limits then
+    from epp.app.event_loop import loop_factory
+    from epp.app.serve import serve
 
     try:
-        asyncio.run(serve(options))
+        with asyncio.Runner(loop_factory=loop_factory(options)) as runner:
+            runner.run(serve(options))
     except PickerError as error:
         click.echo(f"epp serve: {error}", err=True)
         sys.exit(1)

@@ -38,7 +38,10 @@ def bound_to_parent(command: Sequence[str]) -> list[str]:
 
 
 class ChildProcess:
-    """One `epp` subcommand as a child process with a log file and a ready file in `directory`."""
+    """A subcommand of a Python module, `epp` unless told, as a child process.
+
+    It has a log file and a ready file in `directory`.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class ChildProcess:
         arguments: Sequence[str],
         directory: Path,
         *,
+        module: str = "epp",
         environment: Mapping[str, str] | None = None,
         start_timeout_s: float = 30.0,
     ) -> None:
@@ -53,6 +57,7 @@ class ChildProcess:
         self.name = name
         self.log_path = directory / f"{name}.log"
         self._ready_path = directory / f"{name}.ready.json"
+        self._module = module
         self._arguments = arguments
         self._environment = environment or {}
         self._start_timeout_s = start_timeout_s
@@ -73,7 +78,7 @@ class ChildProcess:
     async def start(self, ready: type[Ready]) -> Ready:
         """Starts the child and returns what it wrote into its ready file; raises ChildError."""
         self._ready_path.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "epp", *self._arguments, "--ready-file", str(self._ready_path)]
+        command = [sys.executable, "-m", self._module, *self._arguments, "--ready-file", str(self._ready_path)]
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *bound_to_parent(command),

@@ -18,6 +18,13 @@ class ReadyPicker(msgspec.Struct, frozen=True):
     grpc_port: int
     health_port: int
     metrics_port: int
+    picker_ports: tuple[int, ...] = ()
+    """where each picker process of one replica has a port of its own; else all are behind `grpc_port`"""
+
+    @property
+    def ext_proc_ports(self) -> tuple[int, ...]:
+        """Where Envoy finds it."""
+        return self.picker_ports or (self.grpc_port,)
 
 
 class PickerReplica:

@@ -7,6 +7,7 @@ import msgspec
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import Refusal
 
+Data = bytes | memoryview
 Headers = dict[str, str]
 """lower-case names; of a repeated header the values are joined by commas"""
 
@@ -43,7 +44,7 @@ class RequestHeaders(msgspec.Struct, frozen=True):
 class RequestBodyChunk(msgspec.Struct, frozen=True):
     """A piece of the request body, or all of it in BUFFERED mode."""
 
-    data: bytes
+    data: Data
     end_of_stream: bool
     subset: tuple[str, ...] | None = None
 
@@ -63,7 +64,7 @@ class ResponseHeaders(msgspec.Struct, frozen=True):
 class ResponseBodyChunk(msgspec.Struct, frozen=True):
     """A piece of the response body."""
 
-    data: bytes
+    data: Data
     end_of_stream: bool
 
 

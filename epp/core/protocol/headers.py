@@ -4,6 +4,8 @@ from epp.core.protocol.events import Headers
 
 DESTINATION = "x-gateway-destination-endpoint"
 """also the key in the dynamic metadata of namespace `envoy.lb` (endpoint picker protocol, proposal 004)"""
+METADATA_NAMESPACE = "envoy.lb"
+"""of the dynamic metadata"""
 DESTINATION_SCORES = "x-gateway-destination-endpoint-scores"
 """key in the same metadata, with --emit-endpoint-scores: a number by destination"""
 PICKED_BY = "x-picked-by"

@@ -19,7 +19,7 @@ from epp.core.protocol.apis.parsers import ParserTable
 from epp.core.protocol.body_edit import with_text, without_field
 from epp.core.protocol.chunks import cut
 from epp.core.protocol.commands import Command, Continue, Mutation, Phase, Route, SendBody, SendRouting
-from epp.core.protocol.events import BodyMode, RequestBodyChunk, RequestHeaders
+from epp.core.protocol.events import BodyMode, Data, RequestBodyChunk, RequestHeaders
 from epp.core.protocol.headers import (
     DESTINATION,
     PICKED_BY,
@@ -117,16 +117,16 @@ class _Side:
         """Refuses before the body has come, which spares the proxy its buffering."""
         self._check_size(whole_number(event.headers.get("content-length", "")) or 0)
 
-    def _whole(self, data: bytes, subset: Subset) -> InferenceRequest:
+    def _whole(self, data: Data, subset: Subset) -> InferenceRequest:
         request = self._assembly.whole(self._headers, data, subset)
         self._has_priority = request.claimed_priority is not None and self._settings.cut_priority
         return request
 
-    def _edited(self, data: bytes, decided: InferenceRequest) -> bytes:
+    def _edited(self, data: Data, decided: InferenceRequest) -> Data:
         """The body to forward; the very same object when nothing is to be changed."""
         if decided.target_model != decided.model:
-            data = with_text(data, "model", decided.target_model, is_there=bool(decided.model))
-        return without_field(data, "priority") if self._has_priority else data
+            data = with_text(bytes(data), "model", decided.target_model, is_there=bool(decided.model))
+        return without_field(bytes(data), "priority") if self._has_priority else data
 
     def _in_order(self, answer: Command) -> list[Command]:
         """Now, or right after the decision if that is still due."""
@@ -143,9 +143,9 @@ class FullDuplexRequest(_Side):
 
     def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
         super().__init__(settings, new_request_id)
-        self._chunks: list[bytes] = []
+        self._chunks: list[Data] = []
         self._subset: Subset = None
-        self._data = b""
+        self._data: Data = b""
         self._ends_with_trailers = False
 
     def begin(self, event: RequestHeaders) -> list[Command]:
@@ -213,7 +213,7 @@ class BufferedRequest(_Side):
 
     def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
         super().__init__(settings, new_request_id)
-        self._data: bytes | None = None
+        self._data: Data | None = None
 
     def begin(self, event: RequestHeaders) -> list[Command]:
         """Answered at once, so that the proxy goes on to the body."""
@@ -248,7 +248,7 @@ class BufferedRequest(_Side):
         length = None if body is None else len(body)
         return [self._routing(decision, self._routed_at or Phase.REQUEST_BODY, length, body), *self._unanswered]
 
-    def _replacement(self, decided: InferenceRequest) -> bytes | None:
+    def _replacement(self, decided: InferenceRequest) -> Data | None:
         """The body to forward; None when it is the client's."""
         data, self._data = self._data, None
         if data is None and decided.target_model == decided.model:

@@ -16,7 +16,7 @@ from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.ports import Outcome, TokenUsage
 from epp.core.protocol.chunks import cut
 from epp.core.protocol.commands import Command, Continue, NoteFirstToken, OverrideMode, Phase, Release, SendBody
-from epp.core.protocol.events import BodyMode, Headers, ResponseBodyChunk, ResponseHeaders, ResponseTrailers
+from epp.core.protocol.events import BodyMode, Data, Headers, ResponseBodyChunk, ResponseHeaders, ResponseTrailers
 from epp.core.protocol.grpc_frames import STATUS, http_status_of, is_grpc
 from epp.core.protocol.headers import whole_number
 from epp.core.protocol.model_rename import EventStreamRenamer, JsonRenamer, ModelRenamer
@@ -107,12 +107,17 @@ class ResponseSide:
             if self._is_stream:
                 commands.append(NoteFirstToken())
         self._seen_bytes += len(event.data)
-        if self._reader is not None:
-            self._reader.feed(event.data)
+        data = event.data
+        if self._reader is not None or self._renamer is not None:
+            data = bytes(data)
+            if self._reader is not None:
+                self._reader.feed(data)
         metadata = self._end() if event.end_of_stream else ()
-        data = event.data if self._renamer is None else self._renamer.feed(event.data)
+        was = data
+        if self._renamer is not None:
+            data = self._renamer.feed(bytes(data))
         if self._mode is not BodyMode.FULL_DUPLEX_STREAMED:
-            commands.append(self._passed_on(data, was=event.data, metadata=metadata))
+            commands.append(self._passed_on(data, was=was, metadata=metadata))
             return commands
         *pieces, last = cut(data)
         commands += [SendBody(Phase.RESPONSE_BODY, piece, end_of_stream=False) for piece in pieces]
@@ -159,11 +164,11 @@ class ResponseSide:
             return EventStreamRenamer(self._client_model)
         return JsonRenamer(self._client_model) if JSON in event.headers.get("content-type", "") else None
 
-    def _passed_on(self, data: bytes, *, was: bytes, metadata: tuple[MetadataNumber, ...]) -> Continue:
+    def _passed_on(self, data: Data, *, was: Data, metadata: tuple[MetadataNumber, ...]) -> Continue:
         if data is was:
             return Continue(Phase.RESPONSE_BODY, metadata=metadata)
         length = ((CONTENT_LENGTH, str(len(data))),) if self._mode is BodyMode.BUFFERED else ()
-        return Continue(Phase.RESPONSE_BODY, length, body=data, metadata=metadata)
+        return Continue(Phase.RESPONSE_BODY, length, body=bytes(data), metadata=metadata)
 
     def _override(self) -> BodyMode | None:
         if not self._may_override or self._mode is not BodyMode.NONE or self.status != 200:

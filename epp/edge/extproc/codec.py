@@ -1,31 +1,12 @@
-"""ext_proc messages to events, commands to ext_proc messages."""
+"""ext_proc messages to events. A body is shown where it lies, not copied; everything else is small."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.message import DecodeError
 
-from epp._pb.core_pb2 import HeaderMap, HeaderValueOption, Metadata
-from epp._pb.ext_proc_pb2 import (
-    CommonResponse,
-    HeaderMutation,
-    HttpBody,
-    HttpHeaders,
-    ProcessingRequest,
-    ProcessingResponse,
-)
-from epp._pb.processing_mode_pb2 import ProcessingMode
-from epp.core.domain.decision import MetadataNumber
+from epp._pb.core_pb2 import HeaderMap, Metadata
+from epp._pb.ext_proc_pb2 import HttpBody, HttpHeaders, ProcessingRequest
 from epp.core.domain.errors import PickerError
-from epp.core.protocol.commands import (
-    Continue,
-    ExtendTimeout,
-    Mutation,
-    OverrideMode,
-    Phase,
-    SendBody,
-    SendRouting,
-)
 from epp.core.protocol.events import (
     BodyMode,
     Event,
@@ -38,23 +19,33 @@ from epp.core.protocol.events import (
     ResponseHeaders,
     ResponseTrailers,
 )
-from epp.core.protocol.headers import DESTINATION, DESTINATION_SCORES
-from epp.edge.extproc.refusals import HttpError
-from epp.edge.extproc.transport import Message as WireMessage
+from epp.core.protocol.headers import METADATA_NAMESPACE
+from epp.edge.extproc.transport import Message
 
-METADATA_NAMESPACE = "envoy.lb"
 SERVED_KEY = "x-gateway-destination-endpoint-served"
 SUBSET_NAMESPACE = "envoy.lb.subset_hint"
 SUBSET_KEY = "x-gateway-destination-endpoint-subset"
-OVERWRITE = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+
+_REQUEST_BODY, _RESPONSE_BODY = 0x22, 0x2A
+"""tags of these fields of ProcessingRequest (protobuf encoding: number << 3 | wire type)"""
+_BODY, _END_OF_STREAM = 0x0A, 0x10
+"""of these fields of HttpBody"""
+_EMPTY_METADATA = b"\x42\x00"
+"""metadata_context without content, which Envoy puts behind everything"""
 
 
 class MalformedMessage(PickerError):
     """The peer sent bytes that are not a ProcessingRequest, or one without content."""
 
 
-def decode(data: WireMessage) -> Event:
+def decode(data: Message) -> Event:
     """The event of one ProcessingRequest; raises MalformedMessage."""
+    if len(data) > 2:
+        tag = data[0]
+        if tag in (_REQUEST_BODY, _RESPONSE_BODY):
+            chunk = _plain_body(data, tag)
+            if chunk is not None:
+                return chunk
     try:
         message = ProcessingRequest.FromString(bytes(data))
     except DecodeError as error:
@@ -65,12 +56,46 @@ def decode(data: WireMessage) -> Event:
     return _DECODERS[kind](message)
 
 
+def _plain_body(data: Message, tag: int) -> RequestBodyChunk | ResponseBodyChunk | None:
+    """A message with a body and nothing else, as encoders write it; None for any other, which is for the library."""
+    size, at = _length(data, 1)
+    end = at + size
+    if size < 0 or (end != len(data) and data[end:] != _EMPTY_METADATA):
+        return None
+    body: Message = b""
+    if at < end and data[at] == _BODY:
+        size, at = _length(data, at + 1)
+        if size < 0 or at + size > end:
+            return None
+        body = data[at : at + size]
+        at += size
+    is_last = False
+    if at + 2 == end and data[at] == _END_OF_STREAM and data[at + 1] <= 1:
+        is_last = data[at + 1] == 1
+        at = end
+    if at != end:
+        return None
+    return RequestBodyChunk(body, is_last) if tag == _REQUEST_BODY else ResponseBodyChunk(body, is_last)
+
+
+def _length(data: Message, at: int) -> tuple[int, int]:
+    """The varint that begins at `at` and where it ends; -1 for one that is cut off or longer than any length."""
+    value = shift = 0
+    for place in range(at, min(at + 4, len(data))):
+        byte = data[place]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place + 1
+        shift += 7
+    return -1, at
+
+
 def _request_headers(message: ProcessingRequest) -> RequestHeaders:
     content: HttpHeaders = message.request_headers
     protocol = None
     if message.HasField("protocol_config"):
         config = message.protocol_config
-        protocol = ProtocolConfig(_body_mode(config.request_body_mode), _body_mode(config.response_body_mode))
+        protocol = _protocol_config(config.request_body_mode, config.response_body_mode)
     return RequestHeaders(
         headers=_headers(content.headers),
         end_of_stream=content.end_of_stream,
@@ -80,11 +105,17 @@ def _request_headers(message: ProcessingRequest) -> RequestHeaders:
     )
 
 
-def _body_mode(number: int) -> BodyMode:
-    try:
-        return BodyMode(number)
-    except ValueError as error:
-        raise MalformedMessage(f"body mode {number} of protocol_config is not one of this ext_proc version") from error
+_CONFIGS: dict[tuple[int, int], ProtocolConfig] = {
+    (request, response): ProtocolConfig(request, response) for request in BodyMode for response in BodyMode
+}
+
+
+def _protocol_config(request: int, response: int) -> ProtocolConfig:
+    config = _CONFIGS.get((request, response))
+    if config is None:
+        unknown = response if any(request == mode for mode in BodyMode) else request
+        raise MalformedMessage(f"body mode {unknown} of protocol_config is not one of this ext_proc version")
+    return config
 
 
 def _request_body(message: ProcessingRequest) -> RequestBodyChunk:
@@ -125,13 +156,15 @@ _DECODERS: dict[str, Callable[[ProcessingRequest], Event]] = {
 
 
 def _headers(header_map: HeaderMap) -> Headers:
-    headers: Headers = {}
-    for header in header_map.headers:
-        raw = header.raw_value
-        value = raw.decode("latin-1") if raw else header.value
-        key = header.key
-        headers[key] = f"{headers[key]},{value}" if key in headers else value
-    return headers
+    entries = header_map.headers
+    headers = {header.key: header.raw_value.decode("latin-1") or header.value for header in entries}
+    if len(headers) == len(entries):
+        return headers
+    joined: Headers = {}
+    for header in entries:
+        value = header.raw_value.decode("latin-1") or header.value
+        joined[header.key] = f"{joined[header.key]},{value}" if header.key in joined else value
+    return joined
 
 
 def _metadata(metadata: Metadata, namespace: str, key: str) -> str | list[str] | None:
@@ -159,120 +192,3 @@ def _subset(message: ProcessingRequest) -> tuple[str, ...] | None:
         return None
     entries = value.split(",") if isinstance(value, str) else value
     return tuple(stripped for entry in entries if (stripped := entry.strip()))
-
-
-def _continue(phase: Phase) -> bytes:
-    response = ProcessingResponse()
-    answer: Message = getattr(response, phase.value)
-    answer.SetInParent()
-    return response.SerializeToString()
-
-
-_CONTINUE = {phase: _continue(phase) for phase in Phase}
-
-
-def encode_continue(command: Continue) -> bytes:
-    """One constant message per phase, unless something of the response or of the gateway's metadata is changed."""
-    if command.body is None and not (command.set_headers or command.remove_headers or command.metadata):
-        return _CONTINUE[command.phase]
-    response = ProcessingResponse()
-    if command.set_headers or command.remove_headers or command.body is not None:
-        answer = response.response_headers if command.phase is Phase.RESPONSE_HEADERS else response.response_body
-        _change_response(answer.response, command)
-        if command.body is not None:
-            answer.response.body_mutation.body = command.body
-    else:
-        plain: Message = getattr(response, command.phase.value)
-        plain.SetInParent()
-    _tell(response, command.metadata)
-    return response.SerializeToString()
-
-
-def _change_response(target: CommonResponse, command: Continue | OverrideMode) -> None:
-    _set_headers(target.header_mutation, command.set_headers)
-    target.header_mutation.remove_headers.extend(command.remove_headers)
-
-
-def _tell(response: ProcessingResponse, metadata: Iterable[MetadataNumber]) -> None:
-    for told in metadata:
-        values: Struct = response.dynamic_metadata.fields[told.namespace].struct_value
-        values.fields[told.key].number_value = told.number
-
-
-def encode_routing(command: SendRouting) -> bytes:
-    """Header mutation and dynamic metadata, with the same destinations in both (proposal 004)."""
-    response = ProcessingResponse()
-    if command.phase is Phase.REQUEST_TRAILERS:
-        response.request_trailers.SetInParent()
-    else:
-        answer = response.request_headers if command.phase is Phase.REQUEST_HEADERS else response.request_body
-        common = answer.response
-        common.clear_route_cache = command.mutation.clear_route_cache
-        _mutate(common.header_mutation, command.mutation)
-        if command.body is not None:
-            common.body_mutation.body = bytes(command.body)
-    values: Struct = response.dynamic_metadata.fields[METADATA_NAMESPACE].struct_value
-    values.fields[DESTINATION].string_value = command.destinations
-    if command.scores:
-        scores: Struct = values.fields[DESTINATION_SCORES].struct_value
-        for destination, score in command.scores:
-            scores.fields[destination].number_value = score
-    return response.SerializeToString()
-
-
-def _mutate(target: HeaderMutation, mutation: Mutation) -> None:
-    _set_headers(target, mutation.set_headers)
-    if mutation.remove_headers:
-        target.remove_headers.extend(mutation.remove_headers)
-
-
-def _set_headers(target: HeaderMutation, headers: Iterable[tuple[str, str]]) -> None:
-    for name, value in headers:
-        option = target.set_headers.add()
-        option.append_action = OVERWRITE
-        option.header.key = name
-        option.header.raw_value = value.encode("latin-1", "replace")
-
-
-def encode_body(command: SendBody) -> bytes:
-    """One piece of a full-duplex body."""
-    response = ProcessingResponse()
-    answer = response.request_body if command.phase is Phase.REQUEST_BODY else response.response_body
-    piece = answer.response.body_mutation.streamed_response
-    piece.body = bytes(command.data)
-    piece.end_of_stream = command.end_of_stream
-    _tell(response, command.metadata)
-    return response.SerializeToString()
-
-
-def encode_override(command: OverrideMode) -> bytes:
-    """Answer to response headers that turns the response body on for this request."""
-    response = ProcessingResponse()
-    response.response_headers.SetInParent()
-    if command.set_headers or command.remove_headers:
-        _change_response(response.response_headers.response, command)
-    mode = response.mode_override
-    mode.response_header_mode = ProcessingMode.SEND
-    mode.response_body_mode = command.response_body.value  # type: ignore[assignment]  # same numbers
-    mode.response_trailer_mode = ProcessingMode.SEND
-    return response.SerializeToString()
-
-
-def encode_extension(command: ExtendTimeout) -> bytes:
-    """More time for the answer to the current message."""
-    response = ProcessingResponse()
-    response.override_message_timeout.FromMilliseconds(int(command.wait_s * 1000))
-    return response.SerializeToString()
-
-
-def encode_refusal(error: HttpError) -> bytes:
-    """An immediate response."""
-    response = ProcessingResponse()
-    immediate = response.immediate_response
-    immediate.status.code = error.status  # type: ignore[assignment]  # open enum: any HTTP code travels
-    _set_headers(immediate.headers, error.headers)
-    immediate.body = error.body
-    if error.grpc_status is not None:
-        immediate.grpc_status.status = error.grpc_status
-    immediate.details = "endpoint_picker"
-    return response.SerializeToString()

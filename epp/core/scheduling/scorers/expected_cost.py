@@ -46,6 +46,8 @@ ZERO = np.zeros(())
 class ExpectedCostScorer:
     """Scorer with books of its own: see the module and `cost.books`."""
 
+    learns_from_answers = True
+
     def __init__(self, parameters: ExpectedCostParameters) -> None:
         self._parameters = parameters
         self._producer = parameters.prefix_match_info_producer_name

@@ -81,7 +81,7 @@ class ControlFrames:
         )
 
     def _apply(self, settings: dict[int, int]) -> None:
-        """Acknowledges them before anything that makes use of them leaves."""
+        """Before a peer has read that we know its settings it keeps to the former ones: so that leaves first."""
         if settings.get(Setting.ENABLE_PUSH, 0) > 1:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"ENABLE_PUSH {settings[Setting.ENABLE_PUSH]}")
         side = self._send_side
@@ -94,7 +94,8 @@ class ControlFrames:
         side.out.append(wire.frame(wire.SETTINGS, wire.ACK, 0))
         side.frame_bytes = frame_bytes
         if window != side.stream_window:
-            side.change_stream_window(window, self._connection.streams, self._connection.now)
+            side.change_stream_window(window, self._connection.streams)
+            side.send_waiting(self._connection.now)
 
     def _push_promise(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")

@@ -298,7 +298,11 @@ class GrpcStream:
         self._stream.hold(held_bytes)
 
     def _tell_closed(self) -> None:
+        """The last that the handler hears. Nobody refers to anybody then, so that memory is given back at once."""
+        handler = self._handler
+        del self._handler
+        self._stream.receiver = NOBODY
         try:
-            self._handler.closed()
+            handler.closed()
         except Exception as error:  # noqa: BLE001  as above
             self._service.on_fault("unexpected error at the end of a stream", "", error)

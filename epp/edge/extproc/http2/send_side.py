@@ -49,8 +49,8 @@ class SendSide:
         """Streams that have waited since then without sending anything."""
         return (stream for stream in list(self._waiting) if stream.queued_since < before)
 
-    def change_stream_window(self, value: int, streams: dict[int, Http2Stream], now: float) -> None:
-        """SETTINGS_INITIAL_WINDOW_SIZE; raises ConnectionFault."""
+    def change_stream_window(self, value: int, streams: dict[int, Http2Stream]) -> None:
+        """SETTINGS_INITIAL_WINDOW_SIZE; `send_waiting` makes use of it. Raises ConnectionFault."""
         change, self.stream_window = value - self.stream_window, value
         for stream in streams.values():
             stream.send_window += change
@@ -58,7 +58,6 @@ class SendSide:
                 raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE overflows a window")
             if stream.queue and stream.send_window > 0:
                 self._ready[stream] = None
-        self.send_waiting(now)
 
     def open_window(self, stream: Http2Stream | None, increment: int, now: float) -> None:
         """WINDOW_UPDATE of a stream, or of the connection (None). Raises StreamFault or ConnectionFault."""

@@ -10,20 +10,20 @@ from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.errors import ResourceExhausted
 from epp.core.protocol.commands import Continue, ExtendTimeout, Mutation, OverrideMode, Phase, SendBody, SendRouting
 from epp.core.protocol.events import BodyMode
-from epp.edge.extproc import codec
+from epp.edge.extproc import encode
 from epp.edge.extproc.refusals import HttpError, to_http
 
 DESTINATION = "x-gateway-destination-endpoint"
 BOTH = "10.0.0.1:8000,10.0.0.2:8000"
 
 
-def parsed(data: bytes) -> ProcessingResponse:
-    return ProcessingResponse.FromString(data)
+def parsed(data: bytes | encode.Encoded) -> ProcessingResponse:
+    return ProcessingResponse.FromString(data if isinstance(data, bytes) else b"".join(data))
 
 
 def routing(phase: Phase, body: bytes | memoryview | None = None) -> ProcessingResponse:
     mutation = Mutation(((DESTINATION, BOTH), ("x-request-id", "caf\xe9")), ("x-secret", "x-other"), True)
-    return parsed(codec.encode_routing(SendRouting(phase, BOTH, mutation, body)))
+    return parsed(encode.encode_routing(SendRouting(phase, BOTH, mutation, body)))
 
 
 def set_headers(mutation: HeaderMutation) -> dict[str, bytes]:
@@ -36,7 +36,7 @@ def set_headers(mutation: HeaderMutation) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_continue_answers_its_phase_and_says_nothing_else(phase: Phase) -> None:
-    message = parsed(codec.encode_continue(Continue(phase)))
+    message = parsed(encode.encode_continue(Continue(phase)))
     assert message.WhichOneof("response") == phase.value
     assert [descriptor.name for descriptor, _ in message.ListFields()] == [phase.value]
     assert getattr(message, phase.value).ByteSize() == 0
@@ -45,8 +45,8 @@ def test_continue_answers_its_phase_and_says_nothing_else(phase: Phase) -> None:
 @pytest.mark.parametrize(
     "encoded",
     [
-        codec.encode_continue(Continue(Phase.RESPONSE_HEADERS, (("x-session-token", "t"),))),
-        codec.encode_override(OverrideMode(BodyMode.STREAMED, (("x-session-token", "t"),))),
+        encode.encode_continue(Continue(Phase.RESPONSE_HEADERS, (("x-session-token", "t"),))),
+        encode.encode_override(OverrideMode(BodyMode.STREAMED, (("x-session-token", "t"),))),
     ],
     ids=["continue", "override"],
 )
@@ -79,7 +79,7 @@ def test_routing_on_trailers_has_only_metadata() -> None:
 @pytest.mark.parametrize("phase", [Phase.REQUEST_HEADERS, Phase.REQUEST_BODY, Phase.REQUEST_TRAILERS])
 def test_routing_may_tell_the_scores_beside_the_destination(phase: Phase) -> None:
     scores = (("10.0.0.1:8000", 2.5), ("[fd00::1]:8000", 0.0))
-    message = parsed(codec.encode_routing(SendRouting(phase, BOTH, Mutation(), scores=scores)))
+    message = parsed(encode.encode_routing(SendRouting(phase, BOTH, Mutation(), scores=scores)))
     assert message.dynamic_metadata == {"envoy.lb": {DESTINATION: BOTH, f"{DESTINATION}-scores": dict(scores)}}
 
 
@@ -95,7 +95,7 @@ def test_routing_may_replace_the_body_by_nothing() -> None:
 
 def test_a_header_value_that_no_header_can_hold_is_replaced() -> None:
     mutation = Mutation((("x-request-id", "日本"),))
-    message = parsed(codec.encode_routing(SendRouting(Phase.REQUEST_HEADERS, "", mutation)))
+    message = parsed(encode.encode_routing(SendRouting(Phase.REQUEST_HEADERS, "", mutation)))
     assert set_headers(message.request_headers.response.header_mutation) == {"x-request-id": b"??"}
     assert not message.request_headers.response.clear_route_cache
 
@@ -104,7 +104,7 @@ def test_a_header_value_that_no_header_can_hold_is_replaced() -> None:
 @pytest.mark.parametrize("end_of_stream", [True, False])
 @pytest.mark.parametrize("data", [b"", b"piece", memoryview(b"piece")], ids=["empty", "bytes", "view"])
 def test_a_piece_of_a_body(phase: Phase, end_of_stream: bool, data: bytes | memoryview) -> None:
-    message = parsed(codec.encode_body(SendBody(phase, data, end_of_stream)))
+    message = parsed(encode.encode_body(SendBody(phase, data, end_of_stream)))
     assert message.WhichOneof("response") == phase.value
     mutation = getattr(message, phase.value).response.body_mutation
     assert mutation.WhichOneof("mutation") == "streamed_response"
@@ -114,7 +114,7 @@ def test_a_piece_of_a_body(phase: Phase, end_of_stream: bool, data: bytes | memo
 
 @pytest.mark.parametrize("mode", [BodyMode.STREAMED, BodyMode.BUFFERED])
 def test_an_override_answers_the_response_headers_and_keeps_them_and_the_trailers(mode: BodyMode) -> None:
-    message = parsed(codec.encode_override(OverrideMode(mode)))
+    message = parsed(encode.encode_override(OverrideMode(mode)))
     assert message.WhichOneof("response") == "response_headers"
     assert int(message.mode_override.response_body_mode) == mode.value
     assert message.mode_override.response_header_mode == ProcessingMode.SEND
@@ -123,14 +123,14 @@ def test_an_override_answers_the_response_headers_and_keeps_them_and_the_trailer
 
 @pytest.mark.parametrize(("wait_s", "milliseconds"), [(0.001, 1), (31.0, 31_000), (0.25, 250), (119.9999, 119_999)])
 def test_an_extension_answers_no_message(wait_s: float, milliseconds: int) -> None:
-    message = parsed(codec.encode_extension(ExtendTimeout(wait_s)))
+    message = parsed(encode.encode_extension(ExtendTimeout(wait_s)))
     assert message.WhichOneof("response") is None
     assert message.override_message_timeout.ToMilliseconds() == milliseconds
 
 
 def test_a_refusal_is_an_immediate_response() -> None:
     error = to_http(ResourceExhausted("full", retry_after_s=1), "r-1")
-    message = parsed(codec.encode_refusal(error))
+    message = parsed(encode.encode_refusal(error))
     immediate = message.immediate_response
     assert immediate.status.code == 429
     assert immediate.body == error.body
@@ -141,33 +141,33 @@ def test_a_refusal_is_an_immediate_response() -> None:
 
 def test_a_refusal_of_a_grpc_request_names_the_grpc_status() -> None:
     error = to_http(ResourceExhausted("full", retry_after_s=1), "r-1", is_grpc=True)
-    immediate = parsed(codec.encode_refusal(error)).immediate_response
+    immediate = parsed(encode.encode_refusal(error)).immediate_response
     assert immediate.status.code == 429
     assert immediate.grpc_status.status == 8
     assert immediate.body == error.body
 
 
 def test_any_status_travels_even_if_our_enum_has_no_name_for_it() -> None:
-    message = parsed(codec.encode_refusal(HttpError(418, (), b"")))
+    message = parsed(encode.encode_refusal(HttpError(418, (), b"")))
     assert message.immediate_response.status.code == 418
 
 
 def test_a_piece_of_a_response_may_be_replaced_and_its_length_set() -> None:
     command = Continue(Phase.RESPONSE_BODY, (("content-length", "4"),), body=b"body")
-    common = parsed(codec.encode_continue(command)).response_body.response
+    common = parsed(encode.encode_continue(command)).response_body.response
     assert common.body_mutation.body == b"body"
     assert set_headers(common.header_mutation) == {"content-length": b"4"}
 
 
 def test_a_piece_may_be_replaced_by_nothing() -> None:
-    message = parsed(codec.encode_continue(Continue(Phase.RESPONSE_BODY, body=b"")))
+    message = parsed(encode.encode_continue(Continue(Phase.RESPONSE_BODY, body=b"")))
     assert message.response_body.response.body_mutation.WhichOneof("mutation") == "body"
 
 
 def test_a_header_of_the_response_may_be_removed() -> None:
     for message in (
-        parsed(codec.encode_continue(Continue(Phase.RESPONSE_HEADERS, remove_headers=("content-length",)))),
-        parsed(codec.encode_override(OverrideMode(BodyMode.STREAMED, remove_headers=("content-length",)))),
+        parsed(encode.encode_continue(Continue(Phase.RESPONSE_HEADERS, remove_headers=("content-length",)))),
+        parsed(encode.encode_override(OverrideMode(BodyMode.STREAMED, remove_headers=("content-length",)))),
     ):
         mutation = message.response_headers.response.header_mutation
         assert list(mutation.remove_headers) == ["content-length"]
@@ -176,9 +176,9 @@ def test_a_header_of_the_response_may_be_removed() -> None:
 def test_numbers_for_the_gateway_are_dynamic_metadata() -> None:
     told = (MetadataNumber("envoy.lb", "cost", 8), MetadataNumber("billing", "tokens", -3))
     for message, kind in (
-        (codec.encode_continue(Continue(Phase.RESPONSE_BODY, metadata=told)), "response_body"),
-        (codec.encode_continue(Continue(Phase.RESPONSE_TRAILERS, metadata=told)), "response_trailers"),
-        (codec.encode_body(SendBody(Phase.RESPONSE_BODY, b"x", True, told)), "response_body"),
+        (encode.encode_continue(Continue(Phase.RESPONSE_BODY, metadata=told)), "response_body"),
+        (encode.encode_continue(Continue(Phase.RESPONSE_TRAILERS, metadata=told)), "response_trailers"),
+        (encode.encode_body(SendBody(Phase.RESPONSE_BODY, b"x", True, told)), "response_body"),
     ):
         found = parsed(message)
         assert found.WhichOneof("response") == kind
