@@ -17,7 +17,6 @@ MESSAGE_OVERHEAD_BYTES = 1 << 20
 """headers and metadata around a body of the largest size"""
 ABORT_AFTER_S = 5.0
 """connections that are not closed when everything was said end this much later"""
-HANDSHAKE_WITHIN_S = 10.0
 BACKLOG = 1_024
 
 
@@ -32,6 +31,8 @@ class NativeSettings(msgspec.Struct, frozen=True):
     tls: ssl.SSLContext | None = None
     """None: plaintext; else with `h2` among its ALPN protocols"""
     limits: Http2Limits = DEFAULT_LIMITS
+    most_connections: int = 10_000
+    """at once; a further one is closed as soon as it is there"""
 
 
 class NativeTransport:
@@ -81,7 +82,7 @@ class NativeTransport:
                 settings.port,
                 backlog=BACKLOG,
                 ssl=settings.tls,
-                ssl_handshake_timeout=HANDSHAKE_WITHIN_S if settings.tls else None,
+                ssl_handshake_timeout=settings.limits.handshake_within_s if settings.tls else None,
                 reuse_address=True,
             )
         except OSError as error:
@@ -120,8 +121,13 @@ class NativeTransport:
         ]
 
     def _made(self, protocol: Http2Protocol) -> None:
+        if len(self._connections) >= self._settings.most_connections:
+            protocol.abort()
+            return
         self._connections.add(protocol)
         self._all_closed.clear()
+        if self._server is None:
+            protocol.connection.refuse_further()  # it was in its handshake when the server was drained
 
     def _lost(self, protocol: Http2Protocol) -> None:
         self._connections.discard(protocol)
