@@ -23,6 +23,7 @@ from epp.lab.envoy_parts import Config, http_manager
 from epp.lab.envoy_process import EnvoyProcess
 from epp.lab.fake_vllm.process import ReadyPod
 from epp.lab.object_home import DirectoryHome
+from epp.lab.picker_pages import PickerPages
 from epp.lab.picker_replica import LOOPBACK, PickerReplica
 from epp.lab.pool_files import stack_manifests
 from epp.lab.stack import ReadyPods
@@ -109,6 +110,11 @@ class GatewayStack:
     def picker_rss_bytes(self) -> tuple[int, ...]:
         """Resident memory of the picker's processes, the parent first; empty without a picker."""
         return tuple(rss_bytes(pid) for pid in self._picker_pids()) if self._picker else ()
+
+    def picker_pages(self, session: aiohttp.ClientSession) -> PickerPages:
+        """The picker's own pages."""
+        assert self._picker is not None
+        return self._picker.pages(session)
 
     async def counters(self) -> dict[str, int]:
         """What Envoy's ext_proc counters gained since the last call; what must be 0 is in `violations`."""
