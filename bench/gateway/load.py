@@ -98,6 +98,7 @@ class Load:
         self._begin = self._end = 0.0
         """of the window, in seconds of time.perf_counter()"""
         self._is_sending = True
+        self._has_given_up = False
         self._ended = asyncio.Event()
         self._failures: Counter[str] = Counter()
         self._first_byte_s: list[float] = []
@@ -138,8 +139,10 @@ class Load:
     def _start_sending(self, started: float) -> PreciseClock | None:
         plan = self._plan
         if not plan.rate_per_s:
-            for connection in list(self._connections):
-                self._send(connection, time.perf_counter())
+            # Over half of the warm-up: sent at once, requests would be answered in step ever after.
+            apart_s = plan.warm_up_s / 2 / max(1, len(self._connections))
+            for number, connection in enumerate(self._connections):
+                asyncio.get_running_loop().call_later(number * apart_s, self._send_first, connection)
             return None
         self._idle = list(self._connections)
         times = [started + at for at in arrivals(plan.rate_per_s, plan.warm_up_s + plan.duration_s, Random(SEED))]
@@ -153,6 +156,10 @@ class Load:
         clock = PreciseClock(times, on_time)
         clock.start()
         return clock
+
+    def _send_first(self, connection: ClientConnection) -> None:
+        if connection in self._connections:
+            self._send(connection, time.perf_counter())
 
     def _arrive(self, due_at: float) -> None:
         """A request of the open loop is due."""
@@ -215,6 +222,7 @@ class Load:
     def _fail(self, what: str) -> None:
         self._failures[what] += 1
         if self._failures.total() >= MOST_FAILURES:
+            self._has_given_up = True
             self._is_sending = False
             self._due.clear()
             self._ended.set()
@@ -255,11 +263,14 @@ class Load:
         return not self._due and all(connection.is_idle for connection in self._connections)
 
     async def _drain(self) -> None:
-        if not self._is_over:
+        if not self._is_over and not self._has_given_up:
             await self._sleep_until(time.perf_counter() + self._plan.drain_s)
         unanswered = sum(not connection.is_idle for connection in self._connections) + len(self._due)
-        if unanswered:
+        if unanswered and not self._has_given_up:
             self._failures[f"unanswered after {self._plan.drain_s:g} s"] += unanswered
+        for opener in self._openers:
+            opener.cancel()
+        await asyncio.gather(*self._openers, return_exceptions=True)
         for connection in list(self._connections):
             connection.abandon()
 

@@ -29,7 +29,8 @@ from epp.lab.fake_vllm.settings import EngineSettings, PodSettings
 from epp.lab.plan import BASE_MODEL, free_port
 from epp.lab.stack import ReadyPods
 
-CHUNK_EVERY_S = 0.001
+CHUNK_EVERY_S = 0.005
+"""as fast as engines are with small models, and slow enough that Envoy reads each event by itself"""
 FIRST_HOST = 2
 PER_NETWORK = 250
 START_ATTEMPTS = 3
@@ -43,9 +44,10 @@ def hosts_of(network: str, count: int) -> tuple[str, ...]:
 
 
 class Ticker:
-    """Writes the next event to every running stream, CHUNK_EVERY_S after the last one; stands still without any."""
+    """Writes the next event to every running stream `every_s` after the last one; stands still without any."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_s: float = CHUNK_EVERY_S) -> None:
+        self._every_s = every_s
         self._streams: dict[asyncio.WriteTransport, Iterator[bytes]] = {}
         self._is_ticking = False
 
@@ -61,7 +63,7 @@ class Ticker:
     def _tick_later(self) -> None:
         if not self._is_ticking:
             self._is_ticking = True
-            asyncio.get_running_loop().call_later(CHUNK_EVERY_S, self._tick)
+            asyncio.get_running_loop().call_later(self._every_s, self._tick)
 
     def _tick(self) -> None:
         self._is_ticking = False

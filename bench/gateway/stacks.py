@@ -60,12 +60,12 @@ class Variant(msgspec.Struct, frozen=True):
 
 
 class GatewayStack:
-    """`async with GatewayStack(variant, pods=10) as stack:` starts everything and leaves no process behind.
+    """`async with GatewayStack(variant, 10) as stack:` starts everything and leaves no process behind.
 
     Entering raises UnavailableError, ChildError or EnvoyError.
     """
 
-    def __init__(self, variant: Variant, *, pods: int) -> None:
+    def __init__(self, variant: Variant, pods: int) -> None:
         self.variant = variant
         self.envoy: EnvoyProcess
         self._count = pods
