@@ -21,11 +21,12 @@ from random import Random
 from bench.decide import Cost, best_of, line, reference_loop_s
 from bench.gateway.loop import run_on_uvloop
 from bench.scrape_pages import Pages, ReadyPages, pages_of
+from epp.app.configuration import TOTALS_EVERY
 from epp.app.scrape_results import ScrapeResults
 from epp.core.config.load import default_config
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.pool import InferencePool
-from epp.core.domain.ports import LoadReport, ObjectState
+from epp.core.domain.ports import ObjectState
 from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.catalogue import CATALOGUE
 from epp.core.scheduling.scheduler import Scheduler
@@ -35,13 +36,13 @@ from epp.edge.observe.families import Dialect
 from epp.edge.observe.sink import PrometheusSink
 from epp.edge.scrape.dialects import Dialects
 from epp.edge.scrape.engines.vllm import VLLM
+from epp.edge.scrape.load_scan import LoadReader
 from epp.edge.scrape.metrics_page import MetricsPage, PageOptions
 from epp.edge.scrape.period import ScrapeBudget
 from epp.edge.scrape.poller import Poller, ScrapeProblem
 from epp.lab.child_process import ChildProcess
 
 REPETITIONS = 500
-TOTALS_EVERY = 8
 WARM_UP_S = 1.0
 MEASURED_S = 4.0
 UNBOUNDED = ScrapeBudget(floor_s=0.01, cores=1.0)
@@ -75,18 +76,16 @@ def endpoints_of(ready: ReadyPages) -> tuple[Endpoint, ...]:
 def scan_cost(kind: Pages) -> Cost:
     """Of finding the load on a page."""
     pages = itertools.cycle(pages_of(kind))
-    turns = itertools.cycle([True] + [False] * (TOTALS_EVERY - 1))
-    pod = endpoints_of(ReadyPages(("127.0.0.1",), 8000))[0]
-    dialects = Dialects({}, VLLM, wants_totals=lambda: next(turns))
-    return best_of(_repeated(lambda: dialects.scan(pod, next(pages))))
+    reader = LoadReader(VLLM, totals_every=TOTALS_EVERY)
+    return best_of(_repeated(lambda: reader.read(next(pages))))
 
 
 def store_cost(kind: Pages) -> Cost:
     """Of telling everybody."""
     pods = endpoints_of(ReadyPages(("127.0.0.1",), 8000))
     books = Books(pods)
-    dialects = Dialects({}, VLLM)
-    reports: itertools.cycle[LoadReport] = itertools.cycle([dialects.scan(pods[0], page) for page in pages_of(kind)])
+    reader = LoadReader(VLLM, totals_every=TOTALS_EVERY)
+    reports = itertools.cycle([reader.read(page) for page in pages_of(kind) * 2 * TOTALS_EVERY])
     return best_of(_repeated(lambda: books.results.load_reported(pods[0], next(reports))))
 
 
@@ -102,7 +101,7 @@ async def whole_cost(pods: int, kind: Pages) -> Cost:
             poller = Poller(
                 books.results,
                 lambda endpoint: MetricsPage(endpoint, PageOptions()),
-                Dialects({}, VLLM).scan,
+                Dialects({}, VLLM, totals_every=TOTALS_EVERY).reader_of,
                 is_busy=lambda _endpoint: True,
                 on_problem=_fail,
                 budget=UNBOUNDED,

@@ -57,14 +57,28 @@ def idle_page() -> bytes:
 
 
 def changing_pages() -> tuple[bytes, ...]:
-    """An engine at work, at some moments."""
-    page, rng = idle_page(), Random(1)
+    """An engine at work, at some moments: counters grow at their own speed, gauges go up and down."""
+    page = idle_page()
+    return tuple(_NUMBERS.sub(_AnotherNumber(moment), page) for moment in range(DIFFERENT_PAGES))
 
-    def another_number(found: re.Match[bytes]) -> bytes:
-        most = 1.0 if b"usage_perc" in found[1] else 10 ** rng.randint(1, 6)
-        return b"%b %b" % (found[1], repr(rng.uniform(0.0, most)).encode())
 
-    return tuple(_NUMBERS.sub(another_number, page) for _ in range(DIFFERENT_PAGES))
+class _AnotherNumber:
+    def __init__(self, moment: int) -> None:
+        self._moment = moment
+        self._speeds = Random(1)
+        self._gauges = Random(moment)
+
+    def __call__(self, line: re.Match[bytes]) -> bytes:
+        speed = 10 ** self._speeds.uniform(0.0, 3.0)
+        if b"usage_perc" in line[1]:
+            number = self._gauges.random()
+        elif b"num_requests" in line[1]:
+            number = float(self._gauges.randrange(200))
+        elif b"_seconds_sum" in line[1]:
+            number = speed * (1000 + self._moment)
+        else:
+            number = float(int(speed * (1000 + self._moment)))
+        return b"%b %b" % (line[1], repr(number).encode())
 
 
 def pages_of(kind: Pages) -> tuple[bytes, ...]:

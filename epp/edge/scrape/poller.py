@@ -24,10 +24,12 @@ from epp.edge.scrape.timetable import Timetable
 PLAN_PERIOD_S = 0.1
 _SHORTEST_REST_S = 0.005
 _FIRST_SPACING_S = 0.001  # a thousand connections opened in one step would time each other out
-STEP_SHARE = 0.5  # of a scrape's CPU time is in the steps that are timed; the loop and the kernel have the rest
+STEP_SHARE = 0.7  # of a scrape's CPU time is in the steps that are timed; the loop and the kernel have the rest
 _METERED_EVERY = 16  # scrapes; to read the clock of a thread's CPU time four times costs as much as a page
 
 Identity = tuple[str, str, str, str, int]
+LoadReader = Callable[[bytes], LoadReport]
+"""tells the load from page after page of one endpoint"""
 
 
 class Page(Protocol):
@@ -59,9 +61,10 @@ class ScrapeProblem(msgspec.Struct, frozen=True):
 
 
 class _Target:
-    def __init__(self, endpoint: Endpoint, page: Page) -> None:
+    def __init__(self, endpoint: Endpoint, page: Page, read_load: LoadReader) -> None:
         self.endpoint = endpoint
         self.page = page
+        self.read_load = read_load
         self.told: Told
         self.is_busy = False
         self.is_asked = False
@@ -69,6 +72,12 @@ class _Target:
         self.asking_cpu_s: float | None = None
         """what asking took, if this scrape is timed"""
         self.failures = 0
+
+    def take(self, endpoint: Endpoint, reader_of: Callable[[Endpoint], LoadReader]) -> None:
+        """The same endpoint, whose labels may have changed, and with them its dialect."""
+        if endpoint != self.endpoint:
+            self.endpoint = endpoint
+            self.read_load = reader_of(endpoint)
 
 
 class Poller:
@@ -78,7 +87,7 @@ class Poller:
         self,
         sink: LoadSink,
         open_page: Callable[[Endpoint], Page],
-        scan: Callable[[Endpoint, bytes], LoadReport],
+        reader_of: Callable[[Endpoint], LoadReader],
         *,
         is_busy: Callable[[Endpoint], bool],
         on_problem: Callable[[ScrapeProblem], None],
@@ -87,10 +96,13 @@ class Poller:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
-        """`is_busy`: whether the endpoint has requests of ours in flight; called every 100 ms for each endpoint."""
+        """`reader_of` is asked when an endpoint is new or has changed.
+
+        `is_busy`: whether the endpoint has requests of ours in flight; called every 100 ms for each endpoint.
+        """
         self._sink = sink
         self._open_page = open_page
-        self._scan = scan
+        self._reader_of = reader_of
         self._is_busy = is_busy
         self._on_problem = on_problem
         self._budget = budget
@@ -126,9 +138,10 @@ class Poller:
         for identity, endpoint in wanted.items():
             known = self._targets.get(identity)
             if known is not None:
-                known.endpoint = endpoint
+                known.take(endpoint, self._reader_of)
                 continue
-            target = self._targets[identity] = _Target(endpoint, self._open_page(endpoint))
+            target = _Target(endpoint, self._open_page(endpoint), self._reader_of(endpoint))
+            self._targets[identity] = target
             target.told = partial(self._told, target)
             self._timetable.add(identity, self._periods.idle_s, due)
             due += _FIRST_SPACING_S
@@ -196,7 +209,7 @@ class Poller:
         if isinstance(result, PageError):
             self._failed(target, result.problem, local_origin=result.local_origin)
             return
-        report = self._scan(target.endpoint, result)
+        report = target.read_load(result)
         if report == NO_LOAD:
             self._failed(target, "the page has none of the metrics that tell the load", local_origin=False)
             return

@@ -84,7 +84,7 @@ class Rig:
             poller=Poller(
                 self.roster,
                 self._page,
-                Dialects({}, VLLM).scan,
+                Dialects({}, VLLM).reader_of,
                 is_busy=lambda _: False,
                 on_problem=_unexpected,
                 budget=ScrapeBudget(),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from epp.core.domain.ports import NO_TOTALS, EngineTotals, LoadReport
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec, parse_metric_spec
-from epp.edge.scrape.load_scan import NO_LOAD
+from epp.edge.scrape.load_scan import NO_LOAD, LoadReader
 from epp.edge.scrape.load_scan import scan as scan_with
 from epp.edge.scrape.metric_names import CustomMetric, MetricNames
 
@@ -234,8 +234,10 @@ def test_totals_are_summed_over_engines_and_may_have_older_names() -> None:
     assert (newer.token_gap_s, newer.token_gaps) == (9.0, 400.0)
 
 
-def test_totals_may_be_left_out() -> None:
-    assert scan_with(PAGE, VLLM, with_totals=False).totals == NO_TOTALS
+def test_totals_may_be_read_on_some_pages_only() -> None:
+    reader = LoadReader(VLLM, totals_every=3)
+    told = [reader.read(PAGE).totals != NO_TOTALS for _ in range(6)]
+    assert told == [True, False, False] * 2
 
 
 def test_totals_alone_are_no_load() -> None:

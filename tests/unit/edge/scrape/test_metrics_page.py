@@ -216,7 +216,7 @@ async def test_the_poller_over_real_connections() -> None:
     poller = Poller(
         reports,
         partial(MetricsPage, options=PageOptions(timeout_s=1.0)),
-        Dialects({}, VLLM).scan,
+        Dialects({}, VLLM).reader_of,
         is_busy=lambda _: True,
         on_problem=problems.append,
         budget=ScrapeBudget(floor_s=0.01, cores=1.0),

@@ -9,15 +9,15 @@ import pytest
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import LoadReport
-from epp.edge.scrape.dialects import Dialects
+from epp.edge.scrape.dialects import ENGINE_LABELS, Dialects
+from epp.edge.scrape.engines import ENGINES
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.metrics_page import PageError, Told
 from epp.edge.scrape.period import ScrapeBudget
-from epp.edge.scrape.poller import STEP_SHARE, Poller, ScrapeProblem
+from epp.edge.scrape.poller import STEP_SHARE, LoadReader, Poller, ScrapeProblem
 from tests.support.virtual_clock import VirtualClock
 
-Scan = Callable[[Endpoint, bytes], LoadReport]
-VLLM_SCAN = Dialects({}, VLLM).scan
+DIALECTS = Dialects(ENGINES, VLLM)
 Answer = Callable[[], bytes | PageError]
 
 
@@ -71,7 +71,7 @@ class ScriptedPage:
 class Lab:
     """A poller, its pages and everything that it told."""
 
-    def __init__(self, scan: Scan = VLLM_SCAN) -> None:
+    def __init__(self, reader_of: Callable[[Endpoint], LoadReader] = DIALECTS.reader_of) -> None:
         self.clock = VirtualClock()
         self.cpu_s = 0.0
         self.cost_s = 0.0003 * STEP_SHARE
@@ -86,7 +86,7 @@ class Lab:
         self.poller = Poller(
             self,
             self.open_page,
-            scan,
+            reader_of,
             is_busy=lambda pod: pod.pod in self.busy,
             on_problem=self.problems.append,
             budget=ScrapeBudget(),
@@ -286,6 +286,15 @@ async def test_a_restarted_pod_is_a_new_one_and_changed_labels_are_not() -> None
         assert lab.starts_of("pod-0")
 
 
+async def test_an_endpoint_that_gets_another_label_is_read_in_another_dialect() -> None:
+    async with running(1) as lab:
+        lab.answers["pod-0"] = lambda: page_of(1) + b"sglang:num_queue_reqs 9\n"
+        await lab.play(0.1)
+        lab.poller.set_endpoints([endpoint(0, labels={ENGINE_LABELS[0]: "sglang"})])
+        await lab.play(1.0)
+        assert [report.waiting for _, report in (lab.reports[0], lab.reports[-1])] == [1.0, 9.0]
+
+
 async def test_everything_is_closed_at_the_end() -> None:
     async with running(3) as lab:
         await lab.play(1.0)
@@ -294,10 +303,10 @@ async def test_everything_is_closed_at_the_end() -> None:
 
 
 async def test_a_fault_of_ours_ends_the_run_instead_of_going_unnoticed() -> None:
-    def faulty_scan(_endpoint: Endpoint, page: bytes) -> LoadReport:
+    def faulty(page: bytes) -> LoadReport:
         raise KeyError(page)
 
-    lab = Lab(faulty_scan)
+    lab = Lab(lambda _endpoint: faulty)
     lab.poller.set_endpoints([endpoint(0), endpoint(1)])
     task = asyncio.create_task(lab.poller.run())
     await lab.clock.advance(1.0)
