@@ -62,6 +62,7 @@ class ScrapeProblem(msgspec.Struct, frozen=True):
 
 class _Target:
     def __init__(self, endpoint: Endpoint, page: Page, read_load: LoadReader) -> None:
+        self.identity = _identity(endpoint)
         self.endpoint = endpoint
         self.page = page
         self.read_load = read_load
@@ -166,12 +167,17 @@ class Poller:
         if now < self._next_plan:
             return
         self._next_plan = now + PLAN_PERIOD_S
-        for target in self._targets.values():
-            target.is_busy = self._is_busy(target.endpoint)
+        former = self._periods
+        changed = [target for target in self._targets.values() if target.is_busy != self._is_busy(target.endpoint)]
+        for target in changed:
+            target.is_busy = not target.is_busy
         busy = sum(target.is_busy for target in self._targets.values())
         self._periods = plan_periods(len(self._targets), busy, self._cost.cost_s, self._budget)
-        for identity, target in self._targets.items():
-            self._timetable.set_period(identity, self._period_s(target), now)
+        for target in changed if self._periods == former else self._targets.values():
+            self._set_period(target, now)
+
+    def _set_period(self, target: _Target, now: float) -> None:
+        self._timetable.set_period(target.identity, self._period_s(target), now)
 
     def _period_s(self, target: _Target) -> float:
         period_s = self._periods.busy_s if target.is_busy else self._periods.idle_s
@@ -215,12 +221,12 @@ class Poller:
             return
         if target.failures:
             target.failures = 0
-            self._timetable.set_period(_identity(target.endpoint), self._period_s(target), self._clock())
+            self._set_period(target, self._clock())
         self._sink.load_reported(target.endpoint, report)
 
     def _failed(self, target: _Target, problem: str, *, local_origin: bool) -> None:
         target.failures += 1
-        self._timetable.set_period(_identity(target.endpoint), self._period_s(target), self._clock())
+        self._set_period(target, self._clock())
         if target.failures == 1:
             self._on_problem(ScrapeProblem(target.endpoint, target.page.url, problem))
         self._sink.scrape_failed(target.endpoint, local_origin=local_origin)
