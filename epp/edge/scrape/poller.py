@@ -22,7 +22,6 @@ from epp.edge.scrape.period import CostEstimate, Periods, ScrapeBudget, plan_per
 from epp.edge.scrape.timetable import Timetable
 
 PLAN_PERIOD_S = 0.1
-_SHORTEST_REST_S = 0.005
 _FIRST_SPACING_S = 0.001  # a thousand connections opened in one step would time each other out
 STEP_SHARE = 0.7  # of a scrape's CPU time is in the steps that are timed; the loop and the kernel have the rest
 _METERED_EVERY = 16  # scrapes; to read the clock of a thread's CPU time four times costs as much as a page
@@ -156,7 +155,7 @@ class Poller:
                 for identity in self._timetable.take_due(now):
                     self._ask(self._targets[identity])
                 rest_s = min(self._timetable.next_due, self._next_plan) - self._clock()
-                await self._sleep(max(rest_s, _SHORTEST_REST_S))
+                await self._sleep(max(rest_s, self._periods.slot_s))
             raise self._fault
         finally:
             for target in self._targets.values():
