@@ -175,7 +175,10 @@ async def test_a_metrics_port_of_its_own_says_nothing_about_the_serving_port() -
 
 
 def test_ipv6_addresses_stand_in_brackets() -> None:
-    assert MetricsPage(endpoint(8000, address="::1"), SOON).url == "http://[::1]:8000/metrics"
+    page = MetricsPage(endpoint(8000, address="::1"), SOON)
+    assert page.url == "http://[::1]:8000/metrics"
+    assert b"\r\nHost: [::1]:8000\r\n" in page._request
+    assert page._host == "::1", "what is connected to has none"
 
 
 async def test_https() -> None:
