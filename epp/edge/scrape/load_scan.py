@@ -36,6 +36,9 @@ class Adapters(msgspec.Struct, frozen=True):
     waiting: tuple[str, ...] = ()
 
 
+NO_ADAPTERS = Adapters()
+
+
 class LoadReader:
     """Reads page after page of one server."""
 
@@ -136,9 +139,6 @@ class _Derived(Generic[T]):
             self._samples = samples
             self._derived = self._derive(samples) if samples else None
         return self._derived
-
-
-NO_ADAPTERS = Adapters()
 
 
 def scan(page: bytes, names: MetricNames) -> LoadReport:

@@ -27,7 +27,7 @@ STEP_SHARE = 0.7  # of a scrape's CPU time is in the steps that are timed; the l
 _METERED_EVERY = 16  # scrapes; to read the clock of a thread's CPU time four times costs as much as a page
 
 Identity = tuple[str, str, str, str, int]
-LoadReader = Callable[[bytes], LoadReport]
+ReadLoad = Callable[[bytes], LoadReport]
 """tells the load from page after page of one endpoint"""
 
 
@@ -60,7 +60,7 @@ class ScrapeProblem(msgspec.Struct, frozen=True):
 
 
 class _Target:
-    def __init__(self, endpoint: Endpoint, page: Page, read_load: LoadReader) -> None:
+    def __init__(self, endpoint: Endpoint, page: Page, read_load: ReadLoad) -> None:
         self.identity = _identity(endpoint)
         self.endpoint = endpoint
         self.page = page
@@ -73,7 +73,7 @@ class _Target:
         """what asking took, if this scrape is timed"""
         self.failures = 0
 
-    def take(self, endpoint: Endpoint, reader_of: Callable[[Endpoint], LoadReader]) -> None:
+    def take(self, endpoint: Endpoint, reader_of: Callable[[Endpoint], ReadLoad]) -> None:
         """The same endpoint, whose labels may have changed, and with them its dialect."""
         if endpoint != self.endpoint:
             self.endpoint = endpoint
@@ -87,7 +87,7 @@ class Poller:
         self,
         sink: LoadSink,
         open_page: Callable[[Endpoint], Page],
-        reader_of: Callable[[Endpoint], LoadReader],
+        reader_of: Callable[[Endpoint], ReadLoad],
         *,
         is_busy: Callable[[Endpoint], bool],
         on_problem: Callable[[ScrapeProblem], None],

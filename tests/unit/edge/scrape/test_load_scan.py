@@ -242,3 +242,35 @@ def test_totals_may_be_read_on_some_pages_only() -> None:
 
 def test_totals_alone_are_no_load() -> None:
     assert scan(gauge("generation_tokens_total", 5)) == NO_LOAD
+
+
+SUCCESSIVE_PAGES = [
+    PAGE,
+    PAGE.replace(b" 7.0\n", b" 17.0\n"),
+    PAGE.replace(b" 3.0\n", b" NaN\n"),
+    PAGE.replace(b" 0.4375\n", b" 0.25\n"),
+    PAGE.replace(b"27000", b"1"),
+    PAGE.replace(b"123456.0", b"1234567.0"),
+    PAGE.replace(b"food-review", b"food-review,cad"),
+    PAGE[: PAGE.index(b"# HELP vllm:lora_requests_info")],
+    PAGE + lora("late", "", 1.8e9),
+    PAGE.replace(b"vllm:kv_cache_usage_perc", b"vllm:gpu_cache_usage_perc"),
+    PAGE.replace(b"vllm:", b"other:"),
+    PAGE[500:],
+    b"x 1\n" * 200 + PAGE,
+    b"",
+]
+
+
+@given(st.lists(st.sampled_from(SUCCESSIVE_PAGES), min_size=2, max_size=8))
+def test_page_after_page_is_read_as_if_it_were_the_first(pages: list[bytes]) -> None:
+    reader = LoadReader(VLLM)
+    assert [reader.read(page) for page in pages] == [scan(page) for page in pages]
+
+
+def test_an_unchanged_load_is_the_same_object() -> None:
+    reader = LoadReader(VLLM, totals_every=100)
+    reader.read(PAGE)
+    first = reader.read(PAGE)
+    assert reader.read(PAGE.replace(b"9732.0", b"19732.0")) is first
+    assert reader.read(PAGE.replace(b" 3.0\n", b" 4.0\n")) is not first

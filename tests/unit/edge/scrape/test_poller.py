@@ -14,7 +14,7 @@ from epp.edge.scrape.engines import ENGINES
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.metrics_page import PageError, Told
 from epp.edge.scrape.period import ScrapeBudget
-from epp.edge.scrape.poller import STEP_SHARE, LoadReader, Poller, ScrapeProblem
+from epp.edge.scrape.poller import STEP_SHARE, Poller, ReadLoad, ScrapeProblem
 from tests.support.virtual_clock import VirtualClock
 
 DIALECTS = Dialects(ENGINES, VLLM)
@@ -71,7 +71,7 @@ class ScriptedPage:
 class Lab:
     """A poller, its pages and everything that it told."""
 
-    def __init__(self, reader_of: Callable[[Endpoint], LoadReader] = DIALECTS.reader_of) -> None:
+    def __init__(self, reader_of: Callable[[Endpoint], ReadLoad] = DIALECTS.reader_of) -> None:
         self.clock = VirtualClock()
         self.cpu_s = 0.0
         self.cost_s = 0.0003 * STEP_SHARE
