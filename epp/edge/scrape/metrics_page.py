@@ -114,7 +114,7 @@ class MetricsPage:
             _, connection = await loop.create_connection(
                 lambda: PageConnection(self._answered), self._host, self._port, ssl=self._tls
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             self._opening = None
             self._fail(Failure.of("cannot connect", error))
             return

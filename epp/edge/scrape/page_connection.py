@@ -23,12 +23,14 @@ class Failure(msgspec.Struct, frozen=True):
     is_tls: bool = False
 
     @classmethod
-    def of(cls, what: str, error: OSError, *, has_head: bool = False, is_silent: bool = False) -> "Failure":
-        """`what` happened, because of the error."""
+    def of(
+        cls, what: str, error: OSError | UnicodeError, *, has_head: bool = False, is_silent: bool = False
+    ) -> "Failure":
+        """`what` happened, because of the error (a UnicodeError is of a name that no host can have)."""
         if isinstance(error, ssl.SSLError):
             return cls(f"TLS: {error}", has_head=has_head, is_silent=is_silent, is_tls=True)
-        if error.errno is None or isinstance(error, socket.gaierror):  # whose numbers are not the system's
-            reason = error.strerror or str(error) or type(error).__name__
+        if isinstance(error, UnicodeError | socket.gaierror) or error.errno is None:
+            reason = str(error) or type(error).__name__
         else:
             reason = os.strerror(error.errno)
         return cls(f"{what}: {reason}", has_head=has_head, is_silent=is_silent)

@@ -87,7 +87,8 @@ class ResponseReader:
         if self._status == OK and self._encoding not in _PLAIN:
             encoding = self._encoding.decode("latin-1")
             raise ResponseError(f"the page is encoded as {encoding!r}, although it was asked for as it is")
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        parts, self._parts = self._parts, []  # a thousand readers that each keep a page until the next one are 50 MiB
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
         return Response(self._status, body, self._is_whole and self._keeps_connection)
 
     def on_message_begin(self) -> None:

@@ -1,5 +1,6 @@
 """Answers of metrics servers, cut anywhere."""
 
+import gc
 import itertools
 from collections.abc import Sequence
 
@@ -163,3 +164,10 @@ def test_a_silent_end_is_told_from_a_cut_answer() -> None:
     reader.feed(OK[:5])
     with pytest.raises(ResponseError, match="closed the connection in the middle of its answer"):
         reader.end()
+
+
+def test_a_page_is_not_kept_after_it_was_told() -> None:
+    reader = ResponseReader()
+    response = read(WHOLE["length"], reader=reader)
+    assert response is not None
+    assert not [each for each in gc.get_referrers(response.body) if each is not response and isinstance(each, list)]
