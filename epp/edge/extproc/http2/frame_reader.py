@@ -28,6 +28,10 @@ class DataSink(Protocol):
     def data_piece(self, payload: Buffer, *, is_last: bool) -> None:
         """A piece of it; an empty frame has none."""
 
+    def data_run(self, data: bytes, at: int) -> int:
+        """After a whole frame: takes as many whole frames of the same stream as it likes; returns where they end."""
+        ...
+
 
 class FrameSink(Protocol):
     """Who takes all other frames. Calls may raise ConnectionFault."""
@@ -98,6 +102,8 @@ class FrameReader:
                 at += HEAD_BYTES
                 if length:
                     at = self._data_pieces(data, at)
+                    if length > COPIED_BYTES and at < end:
+                        at = sink.data_run(data, at)
                 continue
             needed = self._needed(kind, length)
             if end - at < needed:

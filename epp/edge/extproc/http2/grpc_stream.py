@@ -57,6 +57,9 @@ class _Nobody:
     def data(self, payload: Buffer) -> None:
         """Nothing."""
 
+    def pieces(self, payloads: list[Buffer], size: int) -> None:
+        """Nothing."""
+
     def ended(self) -> None:
         """Nothing."""
 
@@ -200,11 +203,19 @@ class GrpcStream:
                 if not len(self._parts) % SMALL_PARTS_AT:
                     _join_small(self._parts)
                 return
-            payload = b"".join(self._parts)
-            if len(payload) > COPIED_BYTES:
-                payload = memoryview(payload)
-            self._parts.clear()
+            payload = self._joined()
         self._messages(payload)
+
+    def pieces(self, payloads: list[Buffer], size: int) -> None:
+        """As `data`, for pieces of a message that has begun."""
+        if self._is_over or self._is_paused or not self._parts:
+            for payload in payloads:
+                self.data(payload)
+            return
+        self._parts += payloads
+        self._missing -= size
+        if self._missing <= 0:
+            self._messages(self._joined())
 
     def ended(self) -> None:
         """The client has said everything."""
@@ -227,6 +238,11 @@ class GrpcStream:
             self._tell_closed()
 
     # ------------------------------------------------------------------------------------------------------------
+
+    def _joined(self) -> Buffer:
+        payload: Buffer = b"".join(self._parts)
+        self._parts.clear()
+        return memoryview(payload) if len(payload) > COPIED_BYTES else payload
 
     def _messages(self, data: Buffer) -> None:
         at, end = 0, len(data)

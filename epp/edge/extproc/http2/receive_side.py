@@ -1,12 +1,13 @@
 """DATA of one connection: what streams may still send, and windows that open again (RFC 9113 5.2 and 6.1)."""
 
+from struct import unpack_from
 from typing import TYPE_CHECKING
 
 from epp.edge.extproc.http2 import wire
 from epp.edge.extproc.http2.header_frames import HeaderFrames
 from epp.edge.extproc.http2.limits import Http2Limits
 from epp.edge.extproc.http2.stream import Buffer, Http2Stream
-from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode, StreamFault
+from epp.edge.extproc.http2.wire import FRAME_HEAD_BYTES, ConnectionFault, ErrorCode, StreamFault
 
 if TYPE_CHECKING:
     from epp.edge.extproc.http2.connection import Http2Connection
@@ -89,6 +90,33 @@ class ReceiveSide:
         stream.receiver.data(payload)
         if is_last:
             self.grant(stream)
+
+    def data_run(self, data: bytes, at: int) -> int:
+        """See DataSink. A long message comes in many frames of 16 KiB: what follows its first one is taken together."""
+        stream = self._stream
+        if stream is None or self._ends or stream.is_gone or stream.body_left is not None:
+            return at
+        wanted, room = stream.wanted_bytes, min(stream.receive_window, self._limits.frame_bytes)
+        parts: list[Buffer] = []
+        taken, start, end = 0, at, len(data)
+        view = memoryview(data)
+        while taken < wanted and end - at > FRAME_HEAD_BYTES:
+            high, low, kind, flags, stream_id = unpack_from(">HBBBI", data, at)
+            length = high << 8 | low
+            stop = at + FRAME_HEAD_BYTES + length
+            is_plain = kind == wire.DATA and not flags and stream_id & wire.LAST_STREAM_ID == stream.id
+            if not is_plain or not length or stop > end or taken + length > room:
+                break
+            parts.append(view[at + FRAME_HEAD_BYTES : stop])
+            taken += length
+            at = stop
+        if at > start:
+            self._window -= taken
+            stream.receive_window -= taken
+            stream.wanted_bytes -= taken
+            stream.receiver.pieces(parts, taken)
+            self.grant(stream)
+        return at
 
     def remote_ended(self, stream: Http2Stream) -> None:
         """The peer said END_STREAM."""

@@ -23,6 +23,9 @@ class StreamReceiver(Protocol):
     def data(self, payload: Buffer) -> None:
         """A piece of the body."""
 
+    def pieces(self, payloads: list[Buffer], size: int) -> None:
+        """Several of them at once, `size` bytes together."""
+
     def ended(self) -> None:
         """The peer sends nothing more, but may read."""
 
