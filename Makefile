@@ -8,7 +8,7 @@ PROTOS := epp/_pb/.generated
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test bench check format protos lock clean
+.PHONY: help up test bench soak check format protos lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: $(INSTALLED) $(PROTOS) ## run every test (ARGS='-k name' selects)
 
 bench: $(INSTALLED) $(PROTOS) ## measure the picker behind a real Envoy (ARGS=--quick: a minute; ARGS=--help)
 	@$(BIN)/python -m bench.gateway $(ARGS)
+
+soak: $(INSTALLED) $(PROTOS) ## ten minutes of mixed load through a real Envoy: is memory flat, does all end well (ARGS=--help)
+	@$(BIN)/python -m bench.gateway.soak $(ARGS)
 
 check: $(INSTALLED) $(PROTOS) ## lint, types, import contracts
 	$(BIN)/ruff check .

@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write-docs", action="store_true", help="write docs/performance.md and docs/performance.svg")
     parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="JSON of an earlier run")
     options = parser.parse_args(arguments)
+    if options.write_docs and (options.quick or options.only):
+        parser.error("--write-docs wants the whole run: not with --quick or --only")
     cases = selected(all_cases(quick=options.quick), options.only)
     if options.list:
         sys.stdout.writelines(f"{case.name}\n" for case in cases)

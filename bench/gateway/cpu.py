@@ -38,6 +38,20 @@ def cpu_s(pids: Iterable[int]) -> float:
     return sum(_cpu_clock_s(pid) for pid in pids)
 
 
+def machine_cpu_s() -> float:
+    """CPU seconds in which the cores of this machine were not ours to use or were used by anybody, us included.
+
+    Idle time and waits for disks are left out; time stolen by a hypervisor is in it. Source: /proc/stat, proc(5).
+    """
+    return busy_s(Path("/proc/stat").read_text(), os.sysconf("SC_CLK_TCK"))
+
+
+def busy_s(stat: str, ticks_per_s: int) -> float:
+    """From the text of /proc/stat: user, nice, system, irq, softirq and steal of all cores together."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, stat.splitlines()[0].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / ticks_per_s
+
+
 def rss_bytes(pid: int) -> int:
     """Resident memory (VmRSS); raises ProcessGoneError."""
     try:

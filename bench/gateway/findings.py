@@ -60,6 +60,11 @@ class Finding(msgspec.Struct, frozen=True):
         return self.epp_ms / self.envoy_ms if self.envoy_ms else 0.0
 
     @property
+    def others_cores(self) -> float:
+        """CPU seconds a second of what has nothing to do with the benchmark."""
+        return self.load.others_cpu_s / self.load.window_s if self.load is not None and self.load.window_s else 0.0
+
+    @property
     def name(self) -> str:
         """As that of its case."""
         return f"{self.kind}: {self.variant}: {self.body or f'{self.pods} pods'}"

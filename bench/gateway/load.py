@@ -25,7 +25,7 @@ import msgspec
 from bench.gateway.answers import STREAM_BODY_BYTES, WHOLE_BODY
 from bench.gateway.bodies import ring
 from bench.gateway.client import ClientConnection, Exchange, RequestWriter
-from bench.gateway.cpu import cpu_s
+from bench.gateway.cpu import cpu_s, machine_cpu_s
 from bench.gateway.latency import Quantiles, quantiles_of
 from bench.gateway.loop import run_on_uvloop
 from bench.gateway.timetable import PreciseClock, arrivals
@@ -68,6 +68,8 @@ class LoadResult(msgspec.Struct, frozen=True):
     cpu_s: dict[str, float]
     """of each watched name, in the window"""
     generator_cpu_s: float
+    others_cpu_s: float
+    """of all that is neither watched nor the generator, in the window: what disturbs the figures"""
     first_byte: Quantiles
     """of requests that were due in the window (open loop), or answered in it (closed loop)"""
     total: Quantiles
@@ -98,6 +100,7 @@ class Load:
         self._begin = self._end = 0.0
         """of the window, in seconds of time.perf_counter()"""
         self._is_sending = True
+        self._has_given_up = False
         self._ended = asyncio.Event()
         self._failures: Counter[str] = Counter()
         self._first_byte_s: list[float] = []
@@ -115,20 +118,23 @@ class Load:
         self._begin, self._end = started + plan.warm_up_s, started + plan.warm_up_s + plan.duration_s
         clock = self._start_sending(started)
         await self._sleep_until(self._begin)
-        before, own_before = self._cpu_s(), time.process_time()
+        before, own_before, machine_before = self._cpu_s(), time.process_time(), machine_cpu_s()
         self._begin = time.perf_counter()
         await self._sleep_until(self._end)
-        after, own_after = self._cpu_s(), time.process_time()
+        after, own_after, machine_after = self._cpu_s(), time.process_time(), machine_cpu_s()
         self._end = time.perf_counter()
         self._is_sending = False
         if clock is not None:
             clock.stop()
         await self._drain()
+        cpu = {name: after[name] - before[name] for name in after}
+        own_s = own_after - own_before
         return LoadResult(
             completed=self._completed,
             window_s=self._end - self._begin,
-            cpu_s={name: after[name] - before[name] for name in after},
-            generator_cpu_s=own_after - own_before,
+            cpu_s=cpu,
+            generator_cpu_s=own_s,
+            others_cpu_s=max(0.0, machine_after - machine_before - own_s - sum(cpu.values())),
             first_byte=quantiles_of(self._first_byte_s),
             total=quantiles_of(self._total_s),
             answered=self._answers,
@@ -138,8 +144,10 @@ class Load:
     def _start_sending(self, started: float) -> PreciseClock | None:
         plan = self._plan
         if not plan.rate_per_s:
-            for connection in list(self._connections):
-                self._send(connection, time.perf_counter())
+            # Over half of the warm-up: sent at once, requests would be answered in step ever after.
+            apart_s = plan.warm_up_s / 2 / max(1, len(self._connections))
+            for number, connection in enumerate(self._connections):
+                asyncio.get_running_loop().call_later(number * apart_s, self._send_first, connection)
             return None
         self._idle = list(self._connections)
         times = [started + at for at in arrivals(plan.rate_per_s, plan.warm_up_s + plan.duration_s, Random(SEED))]
@@ -153,6 +161,10 @@ class Load:
         clock = PreciseClock(times, on_time)
         clock.start()
         return clock
+
+    def _send_first(self, connection: ClientConnection) -> None:
+        if connection in self._connections:
+            self._send(connection, time.perf_counter())
 
     def _arrive(self, due_at: float) -> None:
         """A request of the open loop is due."""
@@ -215,6 +227,7 @@ class Load:
     def _fail(self, what: str) -> None:
         self._failures[what] += 1
         if self._failures.total() >= MOST_FAILURES:
+            self._has_given_up = True
             self._is_sending = False
             self._due.clear()
             self._ended.set()
@@ -255,11 +268,14 @@ class Load:
         return not self._due and all(connection.is_idle for connection in self._connections)
 
     async def _drain(self) -> None:
-        if not self._is_over:
+        if not self._is_over and not self._has_given_up:
             await self._sleep_until(time.perf_counter() + self._plan.drain_s)
         unanswered = sum(not connection.is_idle for connection in self._connections) + len(self._due)
-        if unanswered:
+        if unanswered and not self._has_given_up:
             self._failures[f"unanswered after {self._plan.drain_s:g} s"] += unanswered
+        for opener in self._openers:
+            opener.cancel()
+        await asyncio.gather(*self._openers, return_exceptions=True)
         for connection in list(self._connections):
             connection.abandon()
 

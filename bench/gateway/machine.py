@@ -32,7 +32,12 @@ def cpu_model(cpuinfo: str) -> str:
 
 
 def _envoy_version() -> str:
-    """As in `version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`."""
     shown = subprocess.run([find_envoy(), "--version"], capture_output=True, text=True, check=True, timeout=20)
-    parts = shown.stdout.strip().split("/")
-    return parts[1] if len(parts) > 1 else shown.stdout.strip()
+    return version_in(shown.stdout)
+
+
+def version_in(shown: str) -> str:
+    """What stands between the commit and the state of the tree in `PATH  version: COMMIT/1.40.0/Clean/RELEASE/TLS`."""
+    _, _, version = shown.strip().partition("version: ")
+    parts = version.split("/")
+    return parts[1] if len(parts) > 1 else shown.strip()

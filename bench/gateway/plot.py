@@ -100,8 +100,12 @@ def _grid(across: _Axis, up: _Axis, sizes: Sequence[float]) -> list[str]:
         parts.append(
             f'<line x1="{across.at(size):.1f}" y1="{TOP}" x2="{across.at(size):.1f}" y2="{bottom}" stroke="#eeeeee"/>'
         )
-        parts.append(_text(across.at(size), bottom + 18, f"{size / 1000:g} KB", anchor="middle"))
+        parts.append(_text(across.at(size), bottom + 18, _size(size), anchor="middle"))
     return parts
+
+
+def _size(size_bytes: float) -> str:
+    return f"{size_bytes / 1e6:g} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:g} KB"
 
 
 def _path(line: Line, across: _Axis, up: _Axis) -> str:

@@ -29,7 +29,8 @@ from epp.lab.fake_vllm.settings import EngineSettings, PodSettings
 from epp.lab.plan import BASE_MODEL, free_port
 from epp.lab.stack import ReadyPods
 
-CHUNK_EVERY_S = 0.001
+CHUNK_EVERY_S = 0.005
+"""as fast as engines are with small models, and slow enough that Envoy reads each event by itself"""
 FIRST_HOST = 2
 PER_NETWORK = 250
 START_ATTEMPTS = 3
@@ -43,28 +44,34 @@ def hosts_of(network: str, count: int) -> tuple[str, ...]:
 
 
 class Ticker:
-    """Writes the next event to every running stream, CHUNK_EVERY_S after the last one; stands still without any."""
+    """Writes the next event to every running stream `every_s` after the last one; stands still without any."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_s: float = CHUNK_EVERY_S) -> None:
+        self._every_s = every_s
         self._streams: dict[asyncio.WriteTransport, Iterator[bytes]] = {}
         self._is_ticking = False
+        self._due_at = 0.0
 
     def add(self, transport: asyncio.WriteTransport) -> None:
         """The head of an answer has been written; its events follow."""
         self._streams[transport] = iter(EVENTS)
-        self._tick_later()
+        if not self._is_ticking:
+            self._is_ticking = True
+            self._due_at = asyncio.get_running_loop().time()
+            self._tick_later()
 
     def remove(self, transport: asyncio.WriteTransport) -> None:
         """The connection has ended; harmless when nothing is streamed on it."""
         self._streams.pop(transport, None)
 
     def _tick_later(self) -> None:
-        if not self._is_ticking:
-            self._is_ticking = True
-            asyncio.get_running_loop().call_later(CHUNK_EVERY_S, self._tick)
+        loop = asyncio.get_running_loop()
+        # From tick to tick and not from the end of one, so that answers take the same time whatever else goes on; but
+        # ticks that were missed are not made up for, because events shall come one by one.
+        self._due_at = max(self._due_at + self._every_s, loop.time())
+        loop.call_at(self._due_at, self._tick)
 
     def _tick(self) -> None:
-        self._is_ticking = False
         ended = []
         for transport, events in self._streams.items():
             event = next(events, None)
@@ -74,7 +81,8 @@ class Ticker:
                 transport.write(event)
         for transport in ended:
             del self._streams[transport]
-        if self._streams:
+        self._is_ticking = bool(self._streams)
+        if self._is_ticking:
             self._tick_later()
 
 

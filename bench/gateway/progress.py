@@ -47,7 +47,8 @@ class CaseProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
     def begin(self, case: Case) -> None:
         """This case comes now."""

@@ -2,14 +2,14 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from bench.gateway.cases import (
+    MOST_OVERLOAD_CONNECTIONS,
     NO_PICKER,
     OPEN_LOOP_SHARE,
-    OVERLOAD_CONNECTIONS,
     OVERLOAD_FACTOR,
-    REST_AFTER_LOAD_S,
     Case,
     Durations,
 )
@@ -26,14 +26,23 @@ OPEN_LOOP_CONNECTIONS = 256
 
 
 class Runner:
-    """`run` fills `findings` and `missing`, which hold what was measured so far when it is cancelled."""
+    """`run` fills `findings` and `missing`."""
 
-    def __init__(self, durations: Durations, on_case: Callable[[Case], None]) -> None:
-        """`on_case` is told of each case before it begins."""
+    def __init__(
+        self,
+        durations: Durations,
+        on_case: Callable[[Case], None],
+        *,
+        open_stack: Callable[[Variant, int], GatewayStack] = GatewayStack,
+        generate: Callable[[LoadPlan, Path], Awaitable[LoadResult]] = run_load,
+    ) -> None:
+        """`on_case` is told of each case before it begins; `open_stack` gets the number of pods."""
         self.findings: list[Finding] = []
         self.missing: list[Missing] = []
         self._durations = durations
         self._on_case = on_case
+        self._open_stack = open_stack
+        self._generate = generate
 
     async def run(self, cases: Sequence[Case]) -> None:
         """Measures them in their order; what fails is noted, and the rest goes on."""
@@ -52,7 +61,7 @@ class Runner:
 
     async def _measure_together(self, variant: Variant, pods: int, cases: Sequence[Case]) -> None:
         self._on_case(cases[0])
-        async with GatewayStack(variant, pods=pods) as stack:
+        async with self._open_stack(variant, pods) as stack:
             for case in cases:
                 if case is not cases[0]:
                     self._on_case(case)
@@ -62,9 +71,9 @@ class Runner:
         if case.body is None:
             return await self._idle(stack, case)
         plan = self._plan(stack, case)
-        load = await run_load(plan, stack.directory)
+        load = await self._generate(plan, stack.directory)
         if case.kind == "memory":
-            await asyncio.sleep(REST_AFTER_LOAD_S)
+            await asyncio.sleep(self._durations.rest)
         counters = await stack.counters()
         baseline = self._load_of(Case("latency", NO_PICKER, case.body)) if case.kind == "latency" else None
         return Finding(
@@ -98,8 +107,9 @@ class Runner:
             seconds, rate, connections = durations.open, self._open_loop_rate(case), OPEN_LOOP_CONNECTIONS
         elif case.kind == "overload":
             reached = self._load_of(Case("saturation", case.variant, case.body))
-            rate = OVERLOAD_FACTOR * reached.per_s if reached else 0.0
-            seconds, connections = durations.overload, OVERLOAD_CONNECTIONS
+            per_s = reached.per_s if reached else 1.0
+            seconds, rate = durations.overload, OVERLOAD_FACTOR * per_s
+            connections = max(case.body.connections, min(MOST_OVERLOAD_CONNECTIONS, int(per_s)))
         return LoadPlan(
             port=stack.envoy.listener_port,
             prompt_bytes=case.body.prompt_bytes,

@@ -23,12 +23,13 @@ from epp.lab.envoy_parts import Config, http_manager
 from epp.lab.envoy_process import EnvoyProcess
 from epp.lab.fake_vllm.process import ReadyPod
 from epp.lab.object_home import DirectoryHome
+from epp.lab.picker_pages import PickerPages
 from epp.lab.picker_replica import LOOPBACK, PickerReplica
 from epp.lab.pool_files import stack_manifests
 from epp.lab.stack import ReadyPods
 from epp.lab.verdict import ext_proc_counters
 
-EPP, ENVOY = "epp", "envoy"
+EPP, ENVOY, PODS = "epp", "envoy", "pods"
 """names under which CPU is reported"""
 EXT_PROC_FILTER = "envoy.filters.http.ext_proc"
 ENVOY_THREADS = 2
@@ -61,12 +62,12 @@ class Variant(msgspec.Struct, frozen=True):
 
 
 class GatewayStack:
-    """`async with GatewayStack(variant, pods=10) as stack:` starts everything and leaves no process behind.
+    """`async with GatewayStack(variant, 10) as stack:` starts everything and leaves no process behind.
 
     Entering raises UnavailableError, ChildError or EnvoyError.
     """
 
-    def __init__(self, variant: Variant, *, pods: int) -> None:
+    def __init__(self, variant: Variant, pods: int) -> None:
         self.variant = variant
         self.envoy: EnvoyProcess
         self._count = pods
@@ -103,13 +104,18 @@ class GatewayStack:
         self._temporary.cleanup()
 
     def watched(self) -> dict[str, tuple[int, ...]]:
-        """Processes whose CPU is of interest; a picker with its workers is one of them."""
-        pids = {ENVOY: process_tree(self.envoy.pid)}
+        """Processes whose CPU is measured, by name; a picker with its workers is one of them."""
+        pids = {ENVOY: process_tree(self.envoy.pid), PODS: process_tree(self._pods.pid)}
         return pids | ({EPP: self._picker_pids()} if self._picker else {})
 
     def picker_rss_bytes(self) -> tuple[int, ...]:
         """Resident memory of the picker's processes, the parent first; empty without a picker."""
         return tuple(rss_bytes(pid) for pid in self._picker_pids()) if self._picker else ()
+
+    def picker_pages(self, session: aiohttp.ClientSession) -> PickerPages:
+        """The picker's own pages."""
+        assert self._picker is not None
+        return self._picker.pages(session)
 
     async def counters(self) -> dict[str, int]:
         """What Envoy's ext_proc counters gained since the last call; what must be 0 is in `violations`."""

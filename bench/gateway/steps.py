@@ -1,6 +1,7 @@
 """Pieces of the picker's work measured alone, in this process: decide, hash, scan, codec, and a request as a whole."""
 
 import asyncio
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -9,14 +10,15 @@ from functools import partial
 from bench import decide, request_path
 from bench.gateway.cases import USUAL_PODS
 from bench.gateway.findings import Step
-from bench.gateway.pods import metrics_page
+from bench.scrape_pages import changing_pages
+from epp.app.configuration import TOTALS_EVERY
 from epp.core.config.built_in_policies import DEFAULT_POLICY
 from epp.core.protocol.commands import Mutation, Phase, SendRouting
 from epp.core.protocol.headers import DESTINATION
 from epp.edge.extproc.codec import decode
 from epp.edge.extproc.encode import encode_routing
 from epp.edge.scrape.engines import ENGINES
-from epp.edge.scrape.load_scan import scan
+from epp.edge.scrape.load_scan import LoadReader
 
 REPETITIONS = 200
 """of one round, of what takes microseconds"""
@@ -35,7 +37,7 @@ def measure_steps(on_step: Callable[[str], None]) -> tuple[Step, ...]:
 
 
 def _measures() -> dict[str, Callable[[], decide.Cost]]:
-    page, names = metrics_page(), ENGINES["vllm"]
+    pages, load_reader = itertools.cycle(changing_pages()), LoadReader(ENGINES["vllm"], totals_every=TOTALS_EVERY)
     headers, body = request_path.headers_message(), request_path.body_message(1, 220_000)
     routing = SendRouting(Phase.REQUEST_BODY, DESTINATION_NAME, Mutation(((DESTINATION, DESTINATION_NAME),)))
     return {
@@ -47,7 +49,7 @@ def _measures() -> dict[str, Callable[[], decide.Cost]]:
             f"hash and match, {size // 1000} KB": partial(decide.prefix_cost, size)
             for size in (20_000, 220_000, 1_000_000)
         },
-        f"scan a metrics page of {len(page) / 1000:.0f} KB": _repeated(lambda: scan(page, names)),
+        f"scan a metrics page of {len(next(pages)) / 1000:.0f} KB": _repeated(lambda: load_reader.read(next(pages))),
         "decode request headers": _repeated(lambda: decode(headers)),
         "decode a body of 220 KB": _repeated(lambda: decode(body)),
         "encode a decision": _repeated(lambda: encode_routing(routing)),

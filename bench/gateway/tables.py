@@ -57,15 +57,14 @@ def cpu_table(findings: Sequence[Finding]) -> str:
             f"{each.ratio:.2f}" if each.epp_ms else "",
             _mib(each.rss_bytes),
             f"{each.messages:.1f}" if each.messages else "",
+            f"{each.others_cores:.1f}",
             str(sum(each.load.failures.values())),
         )
         for each in _by_body(findings, "saturation")
         if each.load is not None
     ]
-    heads = (
-        "prompt", "gateway", "requests/s", "picker ms", "Envoy ms", "ratio", "picker MiB", "messages", "failed"
-    )  # fmt: skip
-    return table(heads, rows)
+    figures = ("requests/s", "picker ms", "Envoy ms", "ratio", "picker MiB", "messages", "others", "failed")
+    return table(("prompt", "gateway", *figures), rows)
 
 
 def latency_table(findings: Sequence[Finding]) -> str:
@@ -78,13 +77,12 @@ def latency_table(findings: Sequence[Finding]) -> str:
         sign = ""
         if each.added is not None and each.added_first_byte is not None and each.variant != NO_PICKER.name:
             shown, sign = (each.added_first_byte, each.added), "+"
+        others = f"{each.others_cores:.1f}"
         figures = [f"{value:{sign}.2f}" for quantiles in shown for value in (quantiles.p50_ms, quantiles.p99_ms)]
         failed = str(sum(each.load.failures.values()))
-        rows.append((each.body, each.variant, f"{each.rate_per_s:,.0f}", *figures, failed))
-    heads = (
-        "prompt", "gateway", "requests/s", "first byte p50 ms", "p99 ms", "last byte p50 ms", "p99 ms", "failed"
-    )  # fmt: skip
-    return table(heads, rows)
+        rows.append((each.body, each.variant, f"{each.rate_per_s:,.0f}", *figures, others, failed))
+    heads = ("requests/s", "first byte p50 ms", "p99 ms", "last byte p50 ms", "p99 ms", "others", "failed")
+    return table(("prompt", "gateway", *heads), rows)
 
 
 def overload_table(findings: Sequence[Finding]) -> str:

@@ -2,7 +2,6 @@
 
 import secrets
 import ssl
-from random import randrange
 
 import msgspec
 
@@ -138,20 +137,15 @@ def dialects(options: ServeOptions, config: PickerConfig) -> Dialects:
     )
     engines = {**ENGINES, "vllm": vllm}
     if config.metrics is None:
-        return Dialects(engines, vllm, wants_totals=_now_and_then)
+        return Dialects(engines, vllm, totals_every=TOTALS_EVERY)
     if config.metrics.clusters is not None:
-        return Dialects({}, _averages(config.metrics.clusters, config.source), wants_totals=_now_and_then)
+        return Dialects({}, _averages(config.metrics.clusters, config.source), totals_every=TOTALS_EVERY)
     extractor = config.metrics.extractor
     for engine in extractor.engine_configs:
         source = f"{config.source}: engineConfigs {engine.name!r}"
         engines[engine.name] = _described(engine, engines.get(engine.name, NOTHING_KNOWN), source)
     labels = (extractor.engine_label_key,) if extractor.engine_label_key else ENGINE_LABELS
-    return Dialects(engines, engines.get(extractor.default_engine, vllm), labels, _now_and_then)
-
-
-def _now_and_then() -> bool:
-    """Of one page of TOTALS_EVERY; by chance, so that every endpoint has its turn however pages are ordered."""
-    return not randrange(TOTALS_EVERY)
+    return Dialects(engines, engines.get(extractor.default_engine, vllm), labels, TOTALS_EVERY)
 
 
 def _described(engine: EngineConfig, names: MetricNames, source: str) -> MetricNames:

@@ -198,7 +198,7 @@ class PickerProcess:
         return Poller(
             ScrapeResults(self._roster, self._requests.sink, self._requests.load_changed),
             lambda endpoint: MetricsPage(endpoint, pages, tls),
-            engines.scan,
+            engines.reader_of,
             is_busy=self._is_busy,
             on_problem=self._scrape_problem,
             budget=ScrapeBudget(floor_s=interval_s, cores=self._options.scrape_cpu_budget),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from epp.core.config.parameters import TokenProducerParameters
 from epp.core.config.settings import PickerConfig, parameters_as
@@ -9,14 +10,15 @@ from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import InvalidInput
 from epp.core.domain.ports import Clock, TokenSource
 from epp.core.kvevents import Event
-from epp.core.scheduling.producers.precise_prefix_cache import PrecisePrefixCacheParameters, PrecisePrefixCacheProducer
+from epp.core.scheduling.producers.precise_prefix_cache import PrecisePrefixCacheProducer
 from epp.core.scheduling.scheduler import Policy
 from epp.core.state.pool_state import PoolState
-from epp.edge.kvevents.subscriber import KvEventSubscriber
-from epp.edge.kvevents.subscription import EventSettings
 from epp.edge.tokens.http_tellers import PodTokenizer, RenderService, Teller
 from epp.edge.tokens.local_tokenizer import LocalTokenizer
 from epp.edge.tokens.service import TokenService
+
+if TYPE_CHECKING:
+    from epp.edge.kvevents.subscriber import KvEventSubscriber
 
 
 class SlotEvents:
@@ -60,15 +62,7 @@ class PrecisePrefix:
     ) -> None:
         """Raises InvalidInput when the tokenizer of the configuration cannot be had."""
         producers = [each.plugin for each in policy.producers if isinstance(each.plugin, PrecisePrefixCacheProducer)]
-        self._subscribers = [
-            KvEventSubscriber(
-                SlotEvents(producer, roster),
-                event_settings(producer.parameters),
-                on_problem=on_event_problem,
-                clock=clock,
-            )
-            for producer in producers
-        ]
+        self._subscribers = [_subscriber(producer, roster, on_event_problem, clock) for producer in producers]
         self._producers = producers
         self._token_settings: TokenProducerParameters | None = None
         self._pods: PodTokenizer | None = None
@@ -140,8 +134,14 @@ class PrecisePrefix:
         return self._pods
 
 
-def event_settings(parameters: PrecisePrefixCacheParameters) -> EventSettings:
-    """Where events come from, as the configuration says."""
-    events = parameters.kv_events_config
+def _subscriber(
+    producer: PrecisePrefixCacheProducer, roster: PoolState, on_problem: Callable[[Endpoint, str], None], clock: Clock
+) -> "KvEventSubscriber":
+    # ZeroMQ is for those who have such a producer.
+    from epp.edge.kvevents.subscriber import KvEventSubscriber  # noqa: PLC0415
+    from epp.edge.kvevents.subscription import EventSettings  # noqa: PLC0415
+
+    events = producer.parameters.kv_events_config
     ports = events.pod_discovery_config
-    return EventSettings(ports.socket_port, ports.replay_socket_port, events.topic_filter)
+    settings = EventSettings(ports.socket_port, ports.replay_socket_port, events.topic_filter)
+    return KvEventSubscriber(SlotEvents(producer, roster), settings, on_problem=on_problem, clock=clock)

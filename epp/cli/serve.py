@@ -3,7 +3,9 @@
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -86,8 +88,9 @@ def _run(**given: str | Sequence[str] | None) -> None:
     except FlagError as error:
         raise click.UsageError(str(error)) from error
     limit_tls(os.environ, only_1_3=options.only_tls_1_3, ciphers=options.tls_1_2_ciphers)
-    from epp.app.event_loop import loop_factory
-    from epp.app.serve import serve
+    with without_module("rich"):  # structlog loads it where it can, for which a picker pays 4 MiB
+        from epp.app.event_loop import loop_factory
+        from epp.app.serve import serve
 
     try:
         with asyncio.Runner(loop_factory=loop_factory(options)) as runner:
@@ -95,6 +98,20 @@ def _run(**given: str | Sequence[str] | None) -> None:
     except PickerError as error:
         click.echo(f"epp serve: {error}", err=True)
         sys.exit(1)
+
+
+@contextmanager
+def without_module(name: str) -> Iterator[None]:
+    """Whoever imports the module inside does without it, unless it was imported before."""
+    if name in sys.modules:
+        yield
+        return
+    modules: dict[str, Any] = sys.modules
+    modules[name] = None
+    try:
+        yield
+    finally:
+        del modules[name]
 
 
 def _parameters() -> Sequence[click.Parameter]:

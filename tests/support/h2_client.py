@@ -1,6 +1,7 @@
-"""A small HTTP/2 client over cleartext (prior knowledge), many streams on one connection."""
+"""A small HTTP/2 client, over cleartext (prior knowledge) or TLS, many streams on one connection."""
 
 import asyncio
+import ssl
 from collections.abc import Iterable
 from typing import Self
 
@@ -32,15 +33,16 @@ class H2Response:
 class H2Client:
     """`async with H2Client("127.0.0.1", port) as client: response = await client.request("POST", "/", body=b"...")`."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._address = (host, port)
+        self._tls = tls
         self._connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self._responses: dict[int, H2Response] = {}
         self._window_grew = asyncio.Event()
         self._settings_came = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._reader, self._writer = await asyncio.open_connection(*self._address)
+        self._reader, self._writer = await asyncio.open_connection(*self._address, ssl=self._tls)
         self._connection.initiate_connection()
         self._connection.increment_flow_control_window(_WINDOW_BYTES - 65535)
         self._flush()

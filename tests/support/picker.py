@@ -107,6 +107,7 @@ class Picker:
         objectives: tuple[InferenceObjective, ...] = (),
         rewrites: tuple[InferenceModelRewrite, ...] = (),
         clock: Callable[[], float] = time.monotonic,
+        transport_kind: str = USUAL,
     ) -> None:
         self.endpoints = tuple(
             Endpoint.create(namespace="default", pod=f"pod-{n}", rank=0, address=f"10.0.0.{n + 1}", port=PORT)
@@ -130,6 +131,7 @@ class Picker:
             settings or ConversationSettings(), may_rewrite=self.router.may_rewrite
         )
         self._clock = clock
+        self._transport_kind = transport_kind
         self.transport: Transport
 
     @property
@@ -157,7 +159,7 @@ class Picker:
             tokens=self.tokens,
         )
         self.transport = make_transport(
-            USUAL,
+            self._transport_kind,
             {PROCESS: lambda stream: StreamExecutor(services, stream)},
             max_message_bytes=self._settings.max_body_bytes,
             on_fault=self.faults.fault,

@@ -80,7 +80,7 @@ class ScrapedPool:
         self.poller = Poller(
             self.roster,
             lambda endpoint: MetricsPage(endpoint, pages),
-            dialects(options, self.config).scan,
+            dialects(options, self.config).reader_of,
             is_busy=lambda _endpoint: True,
             on_problem=self.problems.append,
             budget=ScrapeBudget(floor_s=SOON_S, cores=1.0),

@@ -101,8 +101,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     card: ScoreCard
     scheduler_s: float = 0.0
     """what the decision cost, without the time that the request waited"""
-    lessons: tuple[Callable[[], None], ...] = ()
-    """what plugins learn from this decision; run after the reply was written"""
+    lessons: list[Callable[..., None]] = []
+    """what plugins learn from this decision; run once after the reply was written, with `sees_answer=False` where the
+    answer will not be shown to the picker, and then cleared, because they hold the prompt"""
     response_markers: tuple[Callable[[Endpoint], tuple[str, str] | None], ...] = ()
     """each says which header the response gets, from the endpoint that served it"""
     further: tuple[StagePick, ...] = ()

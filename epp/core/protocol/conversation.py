@@ -5,6 +5,7 @@ Whatever happens, a decision is followed by exactly one Release, and a stream th
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -84,6 +85,10 @@ class Conversation:
         """Whether the response has begun, so that the proxy can finish it without the picker."""
         return self._response is not None
 
+    def sees_answer(self, decision: Decision) -> bool:
+        """Whether the body of the answer to a request with this decision will be shown, as far as that is known."""
+        return self._response_mode is not BodyMode.NONE or self._sampled or bool(decision.reporters)
+
     def receive(self, event: Event) -> list[Command]:
         """The commands that follow from `event`."""
         if self._is_over:
@@ -91,32 +96,24 @@ class Conversation:
         if self._is_broken_off:
             return self._after_break_off(event)
         try:
-            return self._handle(event)
+            return self._HANDLERS[type(event)](self, event)
         except Refusal as refusal:
             return self._refused(refusal)
 
-    def _handle(self, event: Event) -> list[Command]:
-        match event:
-            case RequestHeaders():
-                return self._request_headers(event)
-            case RequestBodyChunk():
-                return self._mark_routing(self._request.chunk(event)) if self._request else []
-            case Decided():
-                return self._decided(event)
-            case ResponseHeaders():
-                return self._response_headers(event)
-            case ResponseBodyChunk():
-                return self._ended(self._response_side().chunk(event))
-            case ResponseTrailers():
-                return self._ended(self._response_side().trailers(event))
-            case StreamEnded():
-                return self._stream_ended()
-            case RequestTrailers():
-                return self._mark_routing(self._request.trailers()) if self._request else []
-            case Held():
-                return self._held(event)
-            case Refused():
-                return self._refused(event.refusal)
+    def _body_chunk(self, event: RequestBodyChunk) -> list[Command]:
+        return self._mark_routing(self._request.chunk(event)) if self._request else []
+
+    def _request_trailers(self, _event: RequestTrailers) -> list[Command]:
+        return self._mark_routing(self._request.trailers()) if self._request else []
+
+    def _response_chunk(self, event: ResponseBodyChunk) -> list[Command]:
+        return self._ended(self._response_side().chunk(event))
+
+    def _response_trailers(self, event: ResponseTrailers) -> list[Command]:
+        return self._ended(self._response_side().trailers(event))
+
+    def _was_refused(self, event: Refused) -> list[Command]:
+        return self._refused(event.refusal)
 
     def _refused(self, refusal: Refusal) -> list[Command]:
         self._request = None  # and with it the body
@@ -153,7 +150,8 @@ class Conversation:
         return assumed, BodyMode.FULL_DUPLEX_STREAMED if duplex else BodyMode.NONE
 
     def _mark_routing(self, commands: list[Command]) -> list[Command]:
-        self._is_routing = self._is_routing or any(isinstance(command, Route) for command in commands)
+        if commands and type(commands[-1]) is Route:
+            self._is_routing = True
         return commands
 
     def _held(self, event: Held) -> list[Command]:
@@ -223,7 +221,7 @@ class Conversation:
             commands.append(self._release())
         return commands
 
-    def _stream_ended(self) -> list[Command]:
+    def _stream_ended(self, _event: StreamEnded) -> list[Command]:
         if self._is_routing:
             self._is_over = True
             return [CancelRouting()]
@@ -235,3 +233,16 @@ class Conversation:
     def _release(self) -> Release:
         self._is_over = True
         return self._response_side().release()
+
+    _HANDLERS: ClassVar[dict[type[Event], Callable[["Conversation", Any], list[Command]]]] = {
+        RequestHeaders: _request_headers,
+        RequestBodyChunk: _body_chunk,
+        RequestTrailers: _request_trailers,
+        ResponseHeaders: _response_headers,
+        ResponseBodyChunk: _response_chunk,
+        ResponseTrailers: _response_trailers,
+        Decided: _decided,
+        Held: _held,
+        Refused: _was_refused,
+        StreamEnded: _stream_ended,
+    }

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 
-import msgspec
-
 from epp.core.domain.errors import BadRequest, InternalError
-from epp.core.domain.request import DEFAULT_FLOW, InferenceRequest, ModelField, PromptKind
+from epp.core.domain.request import DEFAULT_FLOW, NO_PROMPT, InferenceRequest, ModelField, Prompt, PromptKind
 from epp.core.domain.short_id import short_id
 from epp.core.protocol.apis.parsers import ParserTable
 from epp.core.protocol.body import NO_BODY, RequestBody
@@ -69,9 +67,10 @@ class RequestAssembly:
                 hint=f"bodies are read by {', '.join(self._parsers.names)}; passthrough-parser would let others pass",
             )
         body = reader(data)
-        if body.prompt.kind is PromptKind.TEXT:
-            body = msgspec.structs.replace(body, prompt=msgspec.structs.replace(body.prompt, body=data))
-        request = self._assemble(event, body, len(data), subset)
+        prompt = body.prompt
+        if prompt.kind is PromptKind.TEXT:
+            prompt = Prompt(PromptKind.TEXT, prompt.data, data)
+        request = self._assemble(event, body, len(data), subset, prompt)
         if not request.model and request.model_field is ModelField.REQUIRED and not self._may_rewrite(request):
             raise BadRequest(
                 "model not found in request body",
@@ -80,7 +79,14 @@ class RequestAssembly:
             )
         return request
 
-    def _assemble(self, event: RequestHeaders, body: RequestBody, body_bytes: int, subset: Subset) -> InferenceRequest:
+    def _assemble(
+        self,
+        event: RequestHeaders,
+        body: RequestBody,
+        body_bytes: int,
+        subset: Subset,
+        prompt: Prompt = NO_PROMPT,
+    ) -> InferenceRequest:
         headers = event.headers
         if len(body.model) > LONGEST_MODEL_NAME:
             raise BadRequest(
@@ -96,7 +102,7 @@ class RequestAssembly:
             model=body.model,
             model_field=body.model_field,
             target_model=body.model,
-            prompt=body.prompt,
+            prompt=prompt,
             multimodal=body.multimodal,
             streaming=body.streaming,
             max_tokens=body.max_tokens,

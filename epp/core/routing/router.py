@@ -18,6 +18,7 @@ from epp.core.routing.model_rewrite import may_rewrite, rewritten
 from epp.core.routing.priority import PriorityPolicy, resolve_priority
 from epp.core.routing.subset import within_subset
 from epp.core.scheduling.cycle import Candidates
+from epp.core.scheduling.per_snapshot import PerSnapshot
 from epp.core.scheduling.scheduler import Scheduler
 from epp.core.state.pool_state import PoolState
 from epp.core.state.snapshot import PoolSnapshot
@@ -48,6 +49,7 @@ class Router:
         self._scheduler = scheduler
         self._policy = policy
         self._clock = clock
+        self._everybody = PerSnapshot(Candidates)
 
     def take_over(self, policy: RoutingPolicy) -> None:
         """From the next request on `policy` counts."""
@@ -145,7 +147,7 @@ class Router:
                 retry_after_s=1,
             )
         if request.subset is None or not self._policy.honour_subset:
-            return Candidates(snapshot)
+            return self._everybody.of(snapshot)
         candidates = within_subset(snapshot, request.subset)
         if not len(candidates):
             named = ", ".join(request.subset[:5]) or "nobody"

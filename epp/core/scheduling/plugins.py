@@ -86,6 +86,13 @@ class Learner(Protocol):
 
 
 @runtime_checkable
+class AnswerLearner(Learner, Protocol):
+    """A Learner that only learns something together with the answer, and is left out where nobody sees that."""
+
+    learns_from_answers: bool
+
+
+@runtime_checkable
 class PickObserver(Protocol):
     """Is told of every pick in the step that reserved the place, so that the very next request sees its effect.
 

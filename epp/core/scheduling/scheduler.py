@@ -16,6 +16,7 @@ from epp.core.domain.request import InferenceRequest
 from epp.core.scheduling.conditional_decode import check_available
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
+    AnswerLearner,
     Conclusion,
     Learner,
     LoadObserver,
@@ -46,6 +47,8 @@ class MadePlugin(msgspec.Struct, frozen=True):
     plugin: Any
 
 
+TaughtLearner = tuple[str, Learner, bool]
+"""name if it is a producer, because that learns of what it produced; and whether it learns from answers only"""
 NOTHING_MADE: Mapping[str, MadePlugin] = {}
 
 
@@ -60,10 +63,14 @@ class Policy(msgspec.Struct, frozen=True):
     """by name, so that the next policy can go on with plugins that are configured as before"""
 
     @property
-    def learners(self) -> tuple[tuple[str, Learner], ...]:
-        """The plugins that learn from decisions; a producer with its name, because it learns of what it produced."""
+    def learners(self) -> tuple["TaughtLearner", ...]:
+        """The plugins that learn from decisions."""
         names = {id(named.plugin): named.name for named in self.producers}
-        return tuple((names.get(id(plugin), ""), plugin) for plugin in self.plugins if isinstance(plugin, Learner))
+        return tuple(
+            (names.get(id(plugin), ""), plugin, isinstance(plugin, AnswerLearner))
+            for plugin in self.plugins
+            if isinstance(plugin, Learner)
+        )
 
     @property
     def plugins(self) -> tuple[object, ...]:
@@ -75,6 +82,13 @@ class Policy(msgspec.Struct, frozen=True):
             everyone.append(profile.picker)
         everyone.append(self.handler)
         return tuple({id(plugin): plugin for plugin in everyone}.values())
+
+
+def _destinations(endpoints: tuple[Endpoint, ...]) -> str:
+    """The endpoint to go to and the fallbacks, as header and metadata have them."""
+    if len(endpoints) == 1:
+        return endpoints[0].destination
+    return ",".join([endpoint.destination for endpoint in endpoints])
 
 
 def _about(endpoint: Endpoint, marker: Marker) -> Marker:
@@ -155,9 +169,11 @@ class Scheduler:
         """Picks among `candidates` (not empty) and reserves the place; raises a Refusal; `now` is now."""
         cycle = Cycle(request, snapshot, self._ledger, now, self._rng)
         policy = self._policy
-        candidates = screened(cycle, candidates, policy.control.screeners)
+        control = policy.control
+        if control.screeners:
+            candidates = screened(cycle, candidates, control.screeners)
         produce(cycle, candidates, policy.producers, self._note_fault)
-        for admitter in policy.control.admitters:
+        for admitter in control.admitters:
             admitter.admit(cycle, candidates)
         conclusion = self._run_profiles(cycle, candidates)
         primary = cycle.results[conclusion.primary]
@@ -168,7 +184,8 @@ class Scheduler:
         reservation = self._ledger.reserve(primary.slot, request.token_count)
         further: list[StagePick] = []
         try:
-            self._reserve_stages(cycle, conclusion, further)
+            if conclusion.stages:
+                self._reserve_stages(cycle, conclusion, further)
             self._tell_picks(cycle, conclusion, reservation, further)
             headers = conclusion.request_headers
             for marker in self._request_markers:
@@ -178,15 +195,17 @@ class Scheduler:
                 self._ledger.release(taken)
                 self.released(taken)
             raise
-        learning = [reservation, *(pick.reservation for pick in further if pick.stage is Stage.PREFILL)]
+        learning = [reservation]
+        if further:
+            learning += [pick.reservation for pick in further if pick.stage is Stage.PREFILL]
         return Decision(
             request=request.without_prompt(),
             endpoints=endpoints,
-            destinations=conclusion.destination or ",".join([endpoint.destination for endpoint in endpoints]),
+            destinations=conclusion.destination or _destinations(endpoints),
             reservation=reservation,
             card=primary.card,
             scheduler_s=self._clock() - now,
-            lessons=(partial(self._learn, self._learners, cycle, learning),) if self._learners else (),
+            lessons=[partial(self._learn, self._learners, cycle, learning)] if self._learners else [],
             response_markers=self._response_markers(conclusion, further) if self._bound_markers else self._markers,
             served_markers=self._served_markers,
             reporters=self._reporters,
@@ -276,8 +295,17 @@ class Scheduler:
             except Exception as error:  # noqa: BLE001  see above
                 self._note_fault(f"{type(observer).__name__} failed", "", error)
 
-    def _learn(self, learners: tuple[tuple[str, Learner], ...], cycle: Cycle, reservations: list[Reservation]) -> None:
-        for name, learner in learners:
+    def _learn(
+        self,
+        learners: tuple[TaughtLearner, ...],
+        cycle: Cycle,
+        reservations: list[Reservation],
+        *,
+        sees_answer: bool = True,
+    ) -> None:
+        for name, learner, needs_answer in learners:
+            if needs_answer and not sees_answer:
+                continue
             if name and name not in cycle.products:  # a producer that failed has nothing to learn from
                 continue
             try:

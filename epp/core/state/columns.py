@@ -126,6 +126,8 @@ class LoadColumns:
         """number of adapters with requests running or waiting"""
         self.running_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
         self.waiting_adapters: list[frozenset[str]] = [NO_ADAPTERS] * slots
+        self.stored: list[tuple[LoadReport, BookCounts] | None] = [None] * slots
+        """what was taken over last; the same once more changes nothing but its time"""
         self.attributes: dict[str, FloatColumn] = {key: cells.column(np.nan) for key in attributes}
         """custom metrics by key; not a number until a page tells one"""
 
@@ -160,6 +162,20 @@ class LoadColumns:
         So does a size that no engine can have: negative, not a number, or beyond MOST_BELIEVED. A load that is no
         number is stored as it is: it says that nothing is known.
         """
+        taken = (report, books)
+        if self.stored[slot] != taken:
+            self._take_over(slot, report, books)
+            self.stored[slot] = taken
+        self.updated_at[slot] = now
+
+    def columns(self) -> Iterator[Any]:
+        """Everything that is indexed by slot, always in the same order."""
+        for name, cells in vars(self).items():
+            if name != "attributes":
+                yield cells
+        yield from self.attributes.values()
+
+    def _take_over(self, slot: int, report: LoadReport, books: BookCounts) -> None:
         self.sent[slot] = books.sent
         self.sent_tokens[slot] = books.sent_tokens
         self.in_flight[slot] = books.requests
@@ -184,14 +200,6 @@ class LoadColumns:
         for key, number in report.attributes:
             self.attributes[key][slot] = number
         self._derive(slot, books.requests, books.tokens)
-        self.updated_at[slot] = now
-
-    def columns(self) -> Iterator[Any]:
-        """Everything that is indexed by slot, always in the same order."""
-        for name, cells in vars(self).items():
-            if name != "attributes":
-                yield cells
-        yield from self.attributes.values()
 
     def _derive(self, slot: int, in_flight: int, in_flight_tokens: int) -> None:
         waiting = _believable(float(self.waiting[slot]), MOST_REQUESTS)

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-
-import msgspec
+from typing import Any, ClassVar
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
@@ -114,35 +113,28 @@ class StreamExecutor:
 
     def _receive(self, event: Event) -> None:
         for command in self._conversation.receive(event):
-            self._execute(command)
+            self._EXECUTE[type(command)](self, command)
 
-    def _execute(self, command: Command) -> None:  # noqa: C901  one flat table of commands
-        send = self._stream.send
-        match command:
-            case Continue():
-                send(encode.encode_continue(command))
-            case Route():
-                self._route(command.request)
-            case SendRouting():
-                send(*encode.encode_routing(command))
-            case SendBody():
-                send(*encode.encode_body(command))
-            case Release():
-                self._release(command)
-            case FollowServed():
-                self._follow(command.destination)
-            case OverrideMode():
-                send(encode.encode_override(command))
-            case NoteFirstToken():
-                self._note_first_token()
-            case ExtendTimeout():
-                send(encode.encode_extension(command))
-            case Refuse():
-                self._refuse(command.refusal)
-            case CancelRouting():
-                self._withdraw()
-            case NoteBypass():
-                self._services.metrics.picker_bypassed(command.destination)
+    def _send_continue(self, command: Continue) -> None:
+        self._stream.send(encode.encode_continue(command))
+
+    def _send_routing(self, command: SendRouting) -> None:
+        self._stream.send(*encode.encode_routing(command))
+
+    def _send_body(self, command: SendBody) -> None:
+        self._stream.send(*encode.encode_body(command))
+
+    def _override_mode(self, command: OverrideMode) -> None:
+        self._stream.send(encode.encode_override(command))
+
+    def _extend_timeout(self, command: ExtendTimeout) -> None:
+        self._stream.send(encode.encode_extension(command))
+
+    def _note_bypass(self, command: NoteBypass) -> None:
+        self._services.metrics.picker_bypassed(command.destination)
+
+    def _start_routing(self, command: Route) -> None:
+        self._route(command.request)
 
     def _route(self, request: InferenceRequest) -> None:
         self._request = request
@@ -222,15 +214,15 @@ class StreamExecutor:
             self._receive(Refused(answer))
             return
         lessons = answer.lessons
-        if lessons:  # they hold the prompt, but the decision stays until the response is over
-            answer = msgspec.structs.replace(answer, lessons=())
         self._decision = answer
         self._request = answer.request
         services.metrics.request_routed(answer)
         services.routing.dispatched(answer, self._break_off)
+        if lessons:  # they hold the prompt, but the decision stays until the response is over
+            sees_answer = self._conversation.sees_answer(answer)
+            asyncio.get_running_loop().call_soon(_learn, tuple(lessons), sees_answer)
+            lessons.clear()
         self._receive(Decided(answer))
-        if lessons:
-            asyncio.get_running_loop().call_soon(_learn, lessons)
 
     def _break_off(self, refusal: Refusal) -> None:
         """Ends a dispatched request (BreakOff)."""
@@ -239,14 +231,15 @@ class StreamExecutor:
         except Exception as error:  # noqa: BLE001  who makes room must not suffer for one stream
             self._fault(error)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, command: Refuse) -> None:
+        refusal = command.refusal
         self._drop_token_wait()
         if self._request is not None:
             self._request = self._request.without_prompt()
         self._services.metrics.request_refused(self._request, refusal)
         self._stream.send(encode.encode_refusal(to_http(refusal, self._request_id, is_grpc=self._conversation.is_grpc)))
 
-    def _withdraw(self) -> None:
+    def _withdraw(self, _command: CancelRouting) -> None:
         self._drop_deadline()
         self._drop_token_wait()
         if self._ticket is not None:
@@ -262,12 +255,13 @@ class StreamExecutor:
             self._deadline.cancel()
             self._deadline = None
 
-    def _follow(self, destination: str) -> None:
+    def _follow(self, command: FollowServed) -> None:
+        destination = command.destination
         if self._decision is not None:
             self._served = destination
             self._services.routing.response_begun(self._decision, destination)
 
-    def _note_first_token(self) -> None:
+    def _note_first_token(self, _command: NoteFirstToken) -> None:
         self._first_token_at = self._services.clock()
         if self._decision is not None:
             self._services.routing.first_token(self._decision)
@@ -323,7 +317,22 @@ class StreamExecutor:
         self._account()
         self._stream.resume_reading()
 
+    _EXECUTE: ClassVar[dict[type[Command], Callable[["StreamExecutor", Any], None]]] = {
+        Continue: _send_continue,
+        Route: _start_routing,
+        SendRouting: _send_routing,
+        SendBody: _send_body,
+        OverrideMode: _override_mode,
+        ExtendTimeout: _extend_timeout,
+        Refuse: _refuse,
+        CancelRouting: _withdraw,
+        FollowServed: _follow,
+        NoteBypass: _note_bypass,
+        NoteFirstToken: _note_first_token,
+        Release: _release,
+    }
 
-def _learn(lessons: tuple[Callable[[], None], ...]) -> None:
+
+def _learn(lessons: tuple[Callable[..., None], ...], sees_answer: bool) -> None:
     for lesson in lessons:
-        lesson()
+        lesson(sees_answer=sees_answer)

@@ -18,7 +18,6 @@ MESSAGE_OVERHEAD_BYTES = 1 << 20
 """headers and metadata around a body of the largest size"""
 ABORT_AFTER_S = 5.0
 """connections that are not closed when everything was said end this much later"""
-HANDSHAKE_WITHIN_S = 10.0
 BACKLOG = 1_024
 
 
@@ -33,6 +32,8 @@ class NativeSettings(msgspec.Struct, frozen=True):
     tls: ssl.SSLContext | None = None
     """None: plaintext; else with `h2` among its ALPN protocols"""
     limits: Http2Limits = DEFAULT_LIMITS
+    most_connections: int = 10_000
+    """at once; a further one is closed as soon as it is there"""
 
 
 class _Adopted(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class NativeTransport:
         self._connections: set[Http2Protocol] = set()
         self._adopted: dict[Http2Protocol, _Adopted] = {}
         self._all_closed = asyncio.Event()
+        self._is_draining = False
         self.port = settings.port
 
     @property
@@ -74,7 +76,7 @@ class NativeTransport:
                 settings.port,
                 backlog=BACKLOG,
                 ssl=settings.tls,
-                ssl_handshake_timeout=HANDSHAKE_WITHIN_S if settings.tls else None,
+                ssl_handshake_timeout=settings.limits.handshake_within_s if settings.tls else None,
                 reuse_address=True,
             )
         except OSError as error:
@@ -95,7 +97,7 @@ class NativeTransport:
                 lambda: protocol,
                 connection,
                 ssl=settings.tls,
-                ssl_handshake_timeout=HANDSHAKE_WITHIN_S if settings.tls else None,
+                ssl_handshake_timeout=settings.limits.handshake_within_s if settings.tls else None,
             )
         except OSError:  # the proxy went away, or does not speak TLS as we do, which TLS itself has told it
             connection.close()
@@ -113,6 +115,7 @@ class NativeTransport:
 
         A stream that begins before its proxy has heard that we leave is served.
         """
+        self._is_draining = True
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -157,8 +160,13 @@ class NativeTransport:
         ]
 
     def _made(self, protocol: Http2Protocol) -> None:
+        if len(self._connections) >= self._settings.most_connections:
+            protocol.abort()
+            return
         self._connections.add(protocol)
         self._all_closed.clear()
+        if self._is_draining:
+            protocol.connection.refuse_further()  # it was in its handshake when the server was drained
 
     def _lost(self, protocol: Http2Protocol) -> None:
         self._connections.discard(protocol)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import LoadReport
-from epp.edge.scrape.load_scan import scan
+from epp.edge.scrape.load_scan import LoadReader
 from epp.edge.scrape.metric_names import MetricNames
 
 ENGINE_LABELS = ("llm-d.ai/engine-type", "inference.networking.k8s.io/engine-type")
@@ -18,13 +18,13 @@ class Dialects:
         engines: Mapping[str, MetricNames],
         default: MetricNames,
         labels: Sequence[str] = ENGINE_LABELS,
-        wants_totals: Callable[[], bool] = lambda: True,
+        totals_every: int = 1,
     ) -> None:
-        """`wants_totals` says for each page whether the engine's totals are read too; they need not be new."""
+        """`totals_every`: of so many pages of an endpoint the engine's totals are read on one; they need not be new."""
         self._engines = engines
         self._default = default
         self._labels = labels
-        self._wants_totals = wants_totals
+        self._totals_every = totals_every
 
     def names_for(self, endpoint: Endpoint) -> MetricNames:
         """The dialect of one endpoint."""
@@ -34,6 +34,6 @@ class Dialects:
                 return self._engines.get(engine, self._default)
         return self._default
 
-    def scan(self, endpoint: Endpoint, page: bytes) -> LoadReport:
-        """The load that an endpoint's page tells."""
-        return scan(page, self.names_for(endpoint), with_totals=self._wants_totals())
+    def reader_of(self, endpoint: Endpoint) -> Callable[[bytes], LoadReport]:
+        """What tells the load from page after page of the endpoint."""
+        return LoadReader(self.names_for(endpoint), totals_every=self._totals_every).read

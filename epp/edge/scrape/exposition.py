@@ -1,13 +1,14 @@
 """Single series of a Prometheus text page, found without parsing the rest of the page.
 
-A vLLM page has hundreds of lines and the picker needs six of them, so names are searched as bytes at line starts.
+A vLLM page has hundreds of lines and the picker needs six of them, so names are searched as bytes at line starts. The
+next page of the same server is the same but for some numbers, so a name is looked for where it stood last, and lines
+that did not change are not read again.
 Values that are not finite decimal numbers are passed over, as are lines that are no samples: a page is never an error.
 Source: Prometheus exposition formats, text format 0.0.4.
 """
 
 import math
 import re
-from collections.abc import Iterator
 
 import msgspec
 
@@ -17,6 +18,9 @@ _SAMPLE = re.compile(
     rb'[ \t]*(?:\{((?:[^"}\n]++|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*")*)\}[ \t]*)?([-+0-9.eE]{1,40})(?=[ \t\r\n]|\Z)'
 )
 _LABEL = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"([^"\\\n]*+(?:\\.[^"\\\n]*+)*)"')
+_NEAR_BYTES = 512
+"""a name is looked for so far before and behind its last place: as far as numbers before it move it"""
+_MOST_REMEMBERED_BYTES = 4096
 _NAME_ENDS = (b"{", b" ", b"\t")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n"}
@@ -62,41 +66,96 @@ def parse_metric_spec(text: str, source: str) -> MetricSpec:
     return MetricSpec(found["name"], tuple(labels))
 
 
-def samples(page: bytes, spec: MetricSpec) -> Iterator[Sample]:
-    """The samples of `spec`, the last line of the page first.
+class SeriesReader:
+    """Finds the samples of one spec, on page after page of the same server.
 
-    The lines of a metric stand together (the format demands it), so the search ends before the first group. It runs
-    backwards because CPython's rfind takes a third of find's time on such pages (3 us, not 11 us, for 50 KB).
+    The lines of a metric stand together (the format demands it): only one group of them is read. Where there are more
+    nevertheless, it is the last one of the first page.
     """
-    name = spec.name.encode()
-    line_start = _last_sample_of(page, name)
-    while line_start >= 0:
-        sample = _SAMPLE.match(page, line_start + len(name))
+
+    __slots__ = ("_at", "_last", "_name", "_needle", "_samples", "_spec", "_text")
+
+    def __init__(self, spec: MetricSpec) -> None:
+        self._spec = spec
+        self._name = spec.name.encode()
+        self._needle = b"\n" + self._name
+        self._last = -1
+        """where the last line of the group was"""
+        self._text = b""
+        """the group as it was, from the line before it to the beginning of the line behind it; empty when unknown"""
+        self._at = 0
+        """where that began"""
+        self._samples: tuple[Sample, ...] = ()
+
+    def read(self, page: bytes) -> tuple[Sample, ...]:
+        """The samples, the last line of the page first; the same object as the last time when they did not change."""
+        if self._text and self._is_unchanged(page):
+            return self._samples
+        self._last = last = self._last_line(page)
+        found: list[Sample] = []
+        first = before = last
+        while before >= 0:
+            first = before
+            self._add_sample(page, first, found)
+            before = page.rfind(b"\n", 0, first - 1) + 1 if first else -1
+            if before >= 0 and not self._is_sample(page, before):
+                break
+        self._remember(page, max(before - 1, 0), last)
+        self._samples = tuple(found)
+        return self._samples
+
+    def _is_unchanged(self, page: bytes) -> bool:
+        """Whether the remembered text is there, at its place or moved a little by what changed before it."""
+        if page.startswith(self._text, self._at):
+            return True
+        moved_to = page.find(self._text, max(0, self._at - _NEAR_BYTES), self._at + len(self._text) + _NEAR_BYTES)
+        if moved_to < 0 or not (self._at and moved_to):  # at the beginning of a page the line before is not enclosed
+            return False
+        self._last += moved_to - self._at
+        self._at = moved_to
+        return True
+
+    def _last_line(self, page: bytes) -> int:
+        """Start of the last line of the group; -1 when the page has none.
+
+        The search runs backwards because CPython's rfind takes a third of find's time on such pages (3 us, not 11 us,
+        for 50 KB).
+        """
+        if self._last >= 0:
+            found = page.rfind(self._needle, max(0, self._last - _NEAR_BYTES), self._last + _NEAR_BYTES)
+            if found >= 0 and self._is_sample(page, found + 1):
+                return self._end_of_group(page, found + 1)
+        found = page.rfind(self._needle)
+        while found >= 0:
+            if self._is_sample(page, found + 1):
+                return found + 1
+            found = page.rfind(self._needle, 0, found)
+        return 0 if self._is_sample(page, 0) else -1
+
+    def _end_of_group(self, page: bytes, line: int) -> int:
+        while (following := page.find(b"\n", line) + 1) and self._is_sample(page, following):
+            line = following
+        return line
+
+    def _is_sample(self, page: bytes, line: int) -> bool:
+        """Whether the line begins with exactly this name, not just with a longer one."""
+        end = line + len(self._name)
+        return page.startswith(self._name, line) and page[end : end + 1] in _NAME_ENDS
+
+    def _add_sample(self, page: bytes, line: int, found: list[Sample]) -> None:
+        sample = _SAMPLE.match(page, line + len(self._name))
         if sample is not None:
-            found = Sample(sample[1] or b"", _number(sample[2]))
-            if math.isfinite(found.value) and _has_labels(found, spec):
-                yield found
-        if not line_start:
-            return
-        line_start = page.rfind(b"\n", 0, line_start - 1) + 1
-        if not _is_sample_of(page, name, line_start):
-            return
+            read = Sample(sample[1] or b"", _number(sample[2]))
+            if math.isfinite(read.value) and _has_labels(read, self._spec):
+                found.append(read)
 
-
-def _last_sample_of(page: bytes, name: bytes) -> int:
-    """Start of the last line that is a sample of `name`; -1 when there is none."""
-    found = page.rfind(b"\n" + name)
-    while found >= 0:
-        if _is_sample_of(page, name, found + 1):
-            return found + 1
-        found = page.rfind(b"\n" + name, 0, found)
-    return 0 if _is_sample_of(page, name, 0) else -1
-
-
-def _is_sample_of(page: bytes, name: bytes, line_start: int) -> bool:
-    """Whether the line begins with exactly this name, not just with a longer one."""
-    end = line_start + len(name)
-    return page.startswith(name, line_start) and page[end : end + 1] in _NAME_ENDS
+    def _remember(self, page: bytes, start: int, last: int) -> None:
+        """Enough of the neighbours to see that the group has not grown; nothing where the page ends with it."""
+        self._text = b""
+        line_end = page.find(b"\n", last) if last >= 0 else -1
+        end = line_end + 1 + len(self._name) + 1
+        if line_end >= 0 and end <= len(page) and end - start <= _MOST_REMEMBERED_BYTES:
+            self._text, self._at = page[start:end], start
 
 
 def _number(text: bytes) -> float:

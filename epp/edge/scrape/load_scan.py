@@ -8,12 +8,14 @@ Source: model server protocol, proposal 003; newest-series rule as in the refere
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Generic, TypeVar
 
 import msgspec
 
 from epp.core.domain.ports import EngineTotals, LoadReport
-from epp.edge.scrape.exposition import MetricSpec, Sample, samples
+from epp.edge.scrape.exposition import MetricSpec, Sample, SeriesReader
 from epp.edge.scrape.metric_names import MetricNames, TotalNames
 
 MOST_REQUESTS = 1e7
@@ -22,99 +24,170 @@ MOST_TOTAL = 1e15
 _ROUNDING = 1e-6
 NO_LOAD = LoadReport()
 
-
-def scan(page: bytes, names: MetricNames, *, with_totals: bool = True) -> LoadReport:
-    """The load that a page tells; equal to NO_LOAD when it has none of the metrics.
-
-    Negative, infinite and absurd values count as missing. The totals double the time that it takes.
-    """
-    if names.servers and _speaks_for_nobody(page, names):
-        return NO_LOAD
-    waiting = _within(_samples(page, names.waiting), MOST_REQUESTS)
-    if not waiting:
-        waiting = _within(_samples(page, names.waiting_else), MOST_REQUESTS)
-    running = _within(_samples(page, names.running), MOST_REQUESTS)
-    usages = next(filter(None, (_within(samples(page, spec), 1.0 + _ROUNDING) for spec in names.kv_usage)), [])
-    block_tokens, blocks = _cache_size(page, names)
-    adapters = _newest_labels(_samples(page, names.lora_info))
-    report = LoadReport(
-        waiting=sum(waiting) if waiting else None,
-        running=sum(running) if running else None,
-        kv_usage=min(1.0, max(usages)) if usages else None,
-        kv_block_tokens=block_tokens,
-        kv_blocks=blocks,
-        max_adapters=_count(adapters.get("max_lora", "")),
-        running_adapters=_listed(adapters.get("running_lora_adapters", "")),
-        waiting_adapters=_listed(adapters.get("waiting_lora_adapters", "")),
-        attributes=tuple(_attributes(page, names)) if names.custom else (),
-    )
-    if names.totals is None or not with_totals or report == NO_LOAD:
-        return report
-    return msgspec.structs.replace(report, totals=_totals(page, names.totals))
+T = TypeVar("T")
+Samples = tuple[Sample, ...]
 
 
-def _totals(page: bytes, names: TotalNames) -> EngineTotals:
-    """Sums over the engines of the page."""
+class Adapters(msgspec.Struct, frozen=True):
+    """What the info metric of the LoRA adapters says."""
 
-    def of(*specs: MetricSpec) -> float | None:
-        for spec in specs:
-            found = _within(samples(page, spec), MOST_TOTAL)
-            if found:
-                return sum(found)
+    most: int | None = None
+    running: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+
+NO_ADAPTERS = Adapters()
+
+
+class LoadReader:
+    """Reads page after page of one server."""
+
+    def __init__(self, names: MetricNames, *, totals_every: int = 1) -> None:
+        """`totals_every`: of so many pages the totals are read on one, beginning with the first."""
+        self._waiting = _First((names.waiting, names.waiting_else), partial(_sum, most=MOST_REQUESTS))
+        self._running = _First((names.running,), partial(_sum, most=MOST_REQUESTS))
+        self._kv_usage = _First(names.kv_usage, _highest_share)
+        self._cache = _First((names.cache_info,), partial(_cache_size, names=names))
+        self._blocks = _First((names.blocks,), _largest_size)
+        self._block_tokens = _First((names.block_tokens,), _largest_size)
+        self._adapters = _First((names.lora_info,), _newest_adapters)
+        self._servers = _First(names.servers, partial(_sum, most=MOST_BLOCKS))
+        self._custom = [(metric.key, _First((metric.spec,), _any_sum)) for metric in names.custom]
+        self._totals = _TotalsReader(names.totals) if names.totals is not None else None
+        self._totals_every = totals_every
+        self._pages = 0
+        self._last = NO_LOAD
+        """without totals"""
+
+    def read(self, page: bytes) -> LoadReport:
+        """The load that a page tells; equal to NO_LOAD when it has none of the metrics.
+
+        Negative, infinite and absurd values count as missing. The same object as the last time when nothing changed.
+        """
+        with_totals = self._totals is not None and not self._pages % self._totals_every
+        self._pages += 1
+        if self._servers.read(page) == 0.0:  # averages that are still on the page are of servers that were
+            return NO_LOAD
+        tokens, blocks = self._cache.read(page) or (None, None)
+        adapters = self._adapters.read(page) or NO_ADAPTERS
+        report = LoadReport(
+            waiting=self._waiting.read(page),
+            running=self._running.read(page),
+            kv_usage=self._kv_usage.read(page),
+            kv_block_tokens=tokens or self._block_tokens.read(page),
+            kv_blocks=blocks or self._blocks.read(page),
+            max_adapters=adapters.most,
+            running_adapters=adapters.running,
+            waiting_adapters=adapters.waiting,
+            attributes=tuple(self._attributes(page)) if self._custom else (),
+        )
+        if report == self._last:
+            report = self._last
+        else:
+            self._last = report
+        if self._totals is None or not with_totals or report == NO_LOAD:
+            return report
+        return msgspec.structs.replace(report, totals=self._totals.read(page))
+
+    def _attributes(self, page: bytes) -> Iterable[tuple[str, float]]:
+        for key, series in self._custom:
+            total = series.read(page)
+            if total is not None:
+                yield key, total
+
+
+class _TotalsReader:
+    """Sums over the engines of a page."""
+
+    def __init__(self, names: TotalNames) -> None:
+        self._series = [
+            (field, _First(_listed_specs(getattr(names, field)), partial(_sum, most=MOST_TOTAL)))
+            for field in EngineTotals.__struct_fields__
+        ]
+
+    def read(self, page: bytes) -> EngineTotals:
+        return EngineTotals(**{field: series.read(page) for field, series in self._series})
+
+
+class _First(Generic[T]):
+    """What the first of several metrics says that says anything; worked out again only when its samples change."""
+
+    def __init__(self, specs: Iterable[MetricSpec | None], derive: Callable[[Samples], T | None]) -> None:
+        """`derive` gets the samples of one metric, and gives None when they say nothing."""
+        self._series = [_Derived(spec, derive) for spec in specs if spec is not None]
+
+    def read(self, page: bytes) -> T | None:
+        for series in self._series:
+            derived = series.read(page)
+            if derived is not None:
+                return derived
         return None
 
-    return EngineTotals(
-        first_token_s=of(names.first_token_s),
-        first_tokens=of(names.first_tokens),
-        prefill_s=of(names.prefill_s),
-        prefills=of(names.prefills),
-        token_gap_s=of(*names.token_gap_s),
-        token_gaps=of(*names.token_gaps),
-        prompt_tokens=of(names.prompt_tokens),
-        cached_tokens=of(*names.cached_tokens),
-        output_tokens=of(names.output_tokens),
-    )
+
+class _Derived(Generic[T]):
+    __slots__ = ("_derive", "_derived", "_samples", "_series")
+
+    def __init__(self, spec: MetricSpec, derive: Callable[[Samples], T | None]) -> None:
+        self._series = SeriesReader(spec)
+        self._derive = derive
+        self._samples: Samples = ()
+        self._derived: T | None = None
+
+    def read(self, page: bytes) -> T | None:
+        samples = self._series.read(page)
+        if samples is not self._samples:
+            self._samples = samples
+            self._derived = self._derive(samples) if samples else None
+        return self._derived
 
 
-def _speaks_for_nobody(page: bytes, names: MetricNames) -> bool:
-    """Whether the page says that there is no server; averages that are still on it are of servers that were."""
-    counts = next(filter(None, (_within(samples(page, spec), MOST_BLOCKS) for spec in names.servers)), None)
-    return counts is not None and not any(counts)
+def scan(page: bytes, names: MetricNames) -> LoadReport:
+    """The load that a single page tells, as LoadReader has it."""
+    return LoadReader(names).read(page)
 
 
-def _attributes(page: bytes, names: MetricNames) -> Iterator[tuple[str, float]]:
-    """Any finite number counts, a negative one too: what a custom metric may be is its owner's affair."""
-    for metric in names.custom:
-        values = [sample.value for sample in samples(page, metric.spec)]
-        if values and math.isfinite(total := sum(values)):
-            yield metric.key, total
+def _listed_specs(specs: MetricSpec | tuple[MetricSpec, ...]) -> tuple[MetricSpec, ...]:
+    return specs if isinstance(specs, tuple) else (specs,)
 
 
-def _within(found: Iterable[Sample], most: float) -> list[float]:
+def _within(found: Samples, most: float) -> list[float]:
     return [sample.value for sample in found if 0.0 <= sample.value <= most]
 
 
-def _samples(page: bytes, spec: MetricSpec | None) -> Iterable[Sample]:
-    return samples(page, spec) if spec is not None else ()
+def _sum(found: Samples, most: float) -> float | None:
+    values = _within(found, most)
+    return sum(values) if values else None
 
 
-def _cache_size(page: bytes, names: MetricNames) -> tuple[int | None, int | None]:
-    """Tokens per block, and blocks, of the engine with the largest cache: from labels, else from gauges."""
-    found = _samples(page, names.cache_info)
+def _highest_share(found: Samples) -> float | None:
+    values = _within(found, 1.0 + _ROUNDING)
+    return min(1.0, max(values)) if values else None
+
+
+def _largest_size(found: Samples) -> int | None:
+    return int(max(_within(found, MOST_BLOCKS), default=0)) or None
+
+
+def _any_sum(found: Samples) -> float | None:
+    """Any finite number counts, a negative one too: what a custom metric may be is its owner's affair."""
+    total = sum(sample.value for sample in found)
+    return total if math.isfinite(total) else None
+
+
+def _cache_size(found: Samples, names: MetricNames) -> tuple[int | None, int | None] | None:
+    """Tokens per block, and blocks, of the engine with the largest cache; None where the labels do not tell them."""
     sizes = [(sample.labels.get(names.blocks_label), sample.labels.get(names.block_tokens_label)) for sample in found]
-    known = [(_count(blocks or "") or 0, _count(tokens or "") or 0) for blocks, tokens in sizes]
-    blocks, tokens = max(known, default=(0, 0))
-    blocks = blocks or int(max(_within(_samples(page, names.blocks), MOST_BLOCKS), default=0))
-    tokens = tokens or int(max(_within(_samples(page, names.block_tokens), MOST_BLOCKS), default=0))
+    blocks, tokens = max(((_count(blocks or "") or 0, _count(tokens or "") or 0) for blocks, tokens in sizes))
     return tokens or None, blocks or None
 
 
-def _newest_labels(found: Iterable[Sample]) -> dict[str, str]:
-    newest: Sample | None = None
-    for sample in found:
-        if newest is None or sample.value > newest.value:
-            newest = sample
-    return newest.labels if newest else {}
+def _newest_adapters(found: Samples) -> Adapters:
+    labels = max(found, key=lambda sample: sample.value).labels
+    return Adapters(
+        most=_count(labels.get("max_lora", "")),
+        running=_listed(labels.get("running_lora_adapters", "")),
+        waiting=_listed(labels.get("waiting_lora_adapters", "")),
+    )
 
 
 def _count(text: str) -> int | None:

@@ -7,9 +7,15 @@ scrape waits a whole period and then for the answer, so no period is longer than
     rate left    = budget / cost - idle endpoints / idle period
     busy period  = busy endpoints / rate left, at least the floor (50 ms), at most the idle period
 
+    slot        = 8 scrapes' time at these periods, at least 5 ms, at most 50 ms and 0.3 of the shortest period
+
 Busy are the endpoints with requests of ours in flight: their numbers decide picks now. The budget is a fraction of a
 core, the cost CPU seconds per scrape as measured; the promise goes before the budget. An endpoint that fails is asked
 half as often after each failure, down to once a second.
+
+Whoever is due within a slot is asked together: to wake a process that sleeps costs as much as a scrape, twice for one
+that is alone (to ask, and for the answer). Intervals that are a little longer and then a little shorter make no number
+older.
 """
 
 import math
@@ -26,6 +32,10 @@ _FIRST_COST_S = 0.0003
 _LEAST_COST_S = 1e-6
 _STEP_S = 0.01  # periods change in steps, so that a wavering cost does not move the whole timetable
 _COST_WEIGHT = 0.05
+_SCRAPES_OF_A_SLOT = 8  # more would keep a request waiting that comes in between
+_SLOT_SHARE = 0.3
+_SHORTEST_SLOT_S = 0.005
+_LONGEST_SLOT_S = 0.05
 
 
 class ScrapeBudget(msgspec.Struct, frozen=True):
@@ -40,6 +50,8 @@ class Periods(msgspec.Struct, frozen=True):
 
     busy_s: float
     idle_s: float
+    slot_s: float = _SHORTEST_SLOT_S
+    """how long endpoints that are due may wait for others"""
 
     def after_failures(self, period_s: float, failures: int) -> float:
         """The period of an endpoint that failed so many times in a row."""
@@ -67,4 +79,8 @@ def plan_periods(endpoints: int, busy: int, cost_s: float, budget: ScrapeBudget)
     rate_left = budget.cores / cost_s - (endpoints - busy) / slowest_s
     busy_s = busy / rate_left if rate_left > 0.0 else slowest_s
     busy_s = math.ceil(busy_s / _STEP_S) * _STEP_S
-    return Periods(busy_s=min(max(busy_s, budget.floor_s), slowest_s), idle_s=slowest_s)
+    busy_s = min(max(busy_s, budget.floor_s), slowest_s)
+    rate = busy / busy_s + (endpoints - busy) / slowest_s
+    longest_s = min(_SLOT_SHARE * (busy_s if busy else slowest_s), _LONGEST_SLOT_S)
+    slot_s = min(_SCRAPES_OF_A_SLOT / rate, longest_s) if rate else longest_s
+    return Periods(busy_s=busy_s, idle_s=slowest_s, slot_s=max(slot_s, _SHORTEST_SLOT_S))

@@ -1,31 +1,34 @@
 """The poller: keeps reading the metrics pages of all endpoints and tells a LoadSink what it found.
 
-One loop looks at a timetable and starts a task for every scrape that is due, so that a silent endpoint delays nobody
-and waiting endpoints cost no task. An endpoint whose last scrape still runs at its next due time is passed over: there
-is never more than one request at an endpoint.
+One loop looks at a timetable and asks for every page that is due; what comes is scanned and told in the step in which
+it comes, without a task, so that a silent endpoint delays nobody and a scrape costs little more than its bytes. An
+endpoint whose last scrape still runs at its next due time is passed over: there is never more than one request at an
+endpoint.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import Clock, LoadReport, LoadSink
-from epp.edge.scrape.cpu_meter import CpuMetered
 from epp.edge.scrape.load_scan import NO_LOAD
-from epp.edge.scrape.metrics_page import PageError
+from epp.edge.scrape.metrics_page import PageError, Told
 from epp.edge.scrape.period import CostEstimate, Periods, ScrapeBudget, plan_periods
 from epp.edge.scrape.timetable import Timetable
 
 PLAN_PERIOD_S = 0.1
-_SHORTEST_REST_S = 0.005
 _FIRST_SPACING_S = 0.001  # a thousand connections opened in one step would time each other out
-_STEP_SHARE = 0.7  # of a scrape's CPU time; the rest is spent in callbacks of the transport (measured: 0.65 to 0.78)
+STEP_SHARE = 0.7  # of a scrape's CPU time is in the steps that are timed; the loop and the kernel have the rest
+_METERED_EVERY = 16  # scrapes; to read the clock of a thread's CPU time four times costs as much as a page
 
 Identity = tuple[str, str, str, str, int]
+ReadLoad = Callable[[bytes], LoadReport]
+"""tells the load from page after page of one endpoint"""
 
 
 class Page(Protocol):
@@ -36,11 +39,11 @@ class Page(Protocol):
         """For messages."""
         ...
 
-    async def read(self) -> bytes:
-        """Raises PageError."""
+    def read(self, told: Told) -> None:
+        """Asks for the page; `told` is called once, later, with the page or a PageError, unless it is closed before."""
         ...
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Gives the connection up."""
         ...
 
@@ -57,12 +60,24 @@ class ScrapeProblem(msgspec.Struct, frozen=True):
 
 
 class _Target:
-    def __init__(self, endpoint: Endpoint, page: Page) -> None:
+    def __init__(self, endpoint: Endpoint, page: Page, read_load: ReadLoad) -> None:
+        self.identity = _identity(endpoint)
         self.endpoint = endpoint
         self.page = page
+        self.read_load = read_load
+        self.told: Told
         self.is_busy = False
+        self.is_asked = False
+        """its page is on the way"""
+        self.asking_cpu_s: float | None = None
+        """what asking took, if this scrape is timed"""
         self.failures = 0
-        self.scrape: asyncio.Task[None] | None = None
+
+    def take(self, endpoint: Endpoint, reader_of: Callable[[Endpoint], ReadLoad]) -> None:
+        """The same endpoint, whose labels may have changed, and with them its dialect."""
+        if endpoint != self.endpoint:
+            self.endpoint = endpoint
+            self.read_load = reader_of(endpoint)
 
 
 class Poller:
@@ -72,7 +87,7 @@ class Poller:
         self,
         sink: LoadSink,
         open_page: Callable[[Endpoint], Page],
-        scan: Callable[[Endpoint, bytes], LoadReport],
+        reader_of: Callable[[Endpoint], ReadLoad],
         *,
         is_busy: Callable[[Endpoint], bool],
         on_problem: Callable[[ScrapeProblem], None],
@@ -81,10 +96,13 @@ class Poller:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
-        """`is_busy`: whether the endpoint has requests of ours in flight; called every 100 ms for each endpoint."""
+        """`reader_of` is asked when an endpoint is new or has changed.
+
+        `is_busy`: whether the endpoint has requests of ours in flight; called every 100 ms for each endpoint.
+        """
         self._sink = sink
         self._open_page = open_page
-        self._scan = scan
+        self._reader_of = reader_of
         self._is_busy = is_busy
         self._on_problem = on_problem
         self._budget = budget
@@ -93,10 +111,11 @@ class Poller:
         self._cpu_clock = cpu_clock
         self._targets: dict[Identity, _Target] = {}
         self._timetable: Timetable[Identity] = Timetable()
-        self._leaving: list[_Target] = []
         self._cost = CostEstimate()
         self._periods = plan_periods(0, 0, self._cost.cost_s, budget)
         self._next_plan = clock()
+        self._asked = 0
+        self._fault: Exception | None = None
 
     @property
     def periods(self) -> Periods:
@@ -114,79 +133,99 @@ class Poller:
         for gone in self._targets.keys() - wanted.keys():
             target = self._targets.pop(gone)
             self._timetable.remove(gone)
-            if target.scrape is not None:
-                target.scrape.cancel()
-            self._leaving.append(target)
+            target.page.close()
         due = self._clock()
         for identity, endpoint in wanted.items():
             known = self._targets.get(identity)
             if known is not None:
-                known.endpoint = endpoint
+                known.take(endpoint, self._reader_of)
                 continue
-            self._targets[identity] = _Target(endpoint, self._open_page(endpoint))
+            target = _Target(endpoint, self._open_page(endpoint), self._reader_of(endpoint))
+            self._targets[identity] = target
+            target.told = partial(self._told, target)
             self._timetable.add(identity, self._periods.idle_s, due)
             due += _FIRST_SPACING_S
 
     async def run(self) -> None:
         """Scrapes until it is cancelled; all connections are closed then."""
         try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    now = self._clock()
-                    self._plan(now)
-                    for target in self._leaving:
-                        group.create_task(target.page.close())
-                    self._leaving.clear()
-                    for identity in self._timetable.take_due(now):
-                        self._start(self._targets[identity], group)
-                    rest_s = min(self._timetable.next_due, self._next_plan) - self._clock()
-                    await self._sleep(max(rest_s, _SHORTEST_REST_S))
+            while self._fault is None:
+                now = self._clock()
+                self._plan(now)
+                for identity in self._timetable.take_due(now):
+                    self._ask(self._targets[identity])
+                rest_s = min(self._timetable.next_due, self._next_plan) - self._clock()
+                await self._sleep(max(rest_s, self._periods.slot_s))
+            raise self._fault
         finally:
-            for target in (*self._targets.values(), *self._leaving):
-                await target.page.close()
+            for target in self._targets.values():
+                target.page.close()
 
     def _plan(self, now: float) -> None:
         """Every 100 ms: who is busy, and what that means for everybody's period."""
         if now < self._next_plan:
             return
         self._next_plan = now + PLAN_PERIOD_S
-        for target in self._targets.values():
-            target.is_busy = self._is_busy(target.endpoint)
+        former = self._periods
+        changed = [target for target in self._targets.values() if target.is_busy != self._is_busy(target.endpoint)]
+        for target in changed:
+            target.is_busy = not target.is_busy
         busy = sum(target.is_busy for target in self._targets.values())
         self._periods = plan_periods(len(self._targets), busy, self._cost.cost_s, self._budget)
-        for identity, target in self._targets.items():
-            self._timetable.set_period(identity, self._period_s(target), now)
+        for target in changed if self._periods == former else self._targets.values():
+            self._set_period(target, now)
+
+    def _set_period(self, target: _Target, now: float) -> None:
+        self._timetable.set_period(target.identity, self._period_s(target), now)
 
     def _period_s(self, target: _Target) -> float:
         period_s = self._periods.busy_s if target.is_busy else self._periods.idle_s
         return self._periods.after_failures(period_s, target.failures)
 
-    def _start(self, target: _Target, group: asyncio.TaskGroup) -> None:
-        if target.scrape is None or target.scrape.done():
-            target.scrape = group.create_task(self._scrape(target))
-
-    async def _scrape(self, target: _Target) -> None:
-        metered = CpuMetered(self._read(target), self._cpu_clock)
-        await metered
-        self._cost.observe(metered.cpu_s / _STEP_SHARE)
-
-    async def _read(self, target: _Target) -> None:
-        try:
-            report = self._scan(target.endpoint, await target.page.read())
-        except PageError as error:
-            self._failed(target, error.problem, local_origin=error.local_origin)
+    def _ask(self, target: _Target) -> None:
+        if target.is_asked:
             return
+        target.is_asked = True
+        self._asked += 1
+        if self._asked % _METERED_EVERY:
+            target.asking_cpu_s = None
+            target.page.read(target.told)
+        else:
+            begun = self._cpu_clock()
+            target.page.read(target.told)
+            target.asking_cpu_s = self._cpu_clock() - begun
+
+    def _told(self, target: _Target, result: bytes | PageError) -> None:
+        target.is_asked = False
+        if target.asking_cpu_s is None:
+            self._note(target, result)
+        else:
+            begun = self._cpu_clock()
+            self._note(target, result)
+            self._cost.observe((target.asking_cpu_s + self._cpu_clock() - begun) / STEP_SHARE)
+
+    def _note(self, target: _Target, result: bytes | PageError) -> None:
+        try:
+            self._judge(target, result)
+        except Exception as fault:  # noqa: BLE001  the transport would only log it; `run` raises it
+            self._fault = fault
+
+    def _judge(self, target: _Target, result: bytes | PageError) -> None:
+        if isinstance(result, PageError):
+            self._failed(target, result.problem, local_origin=result.local_origin)
+            return
+        report = target.read_load(result)
         if report == NO_LOAD:
             self._failed(target, "the page has none of the metrics that tell the load", local_origin=False)
             return
         if target.failures:
             target.failures = 0
-            self._timetable.set_period(_identity(target.endpoint), self._period_s(target), self._clock())
+            self._set_period(target, self._clock())
         self._sink.load_reported(target.endpoint, report)
 
     def _failed(self, target: _Target, problem: str, *, local_origin: bool) -> None:
         target.failures += 1
-        self._timetable.set_period(_identity(target.endpoint), self._period_s(target), self._clock())
+        self._set_period(target, self._clock())
         if target.failures == 1:
             self._on_problem(ScrapeProblem(target.endpoint, target.page.url, problem))
         self._sink.scrape_failed(target.endpoint, local_origin=local_origin)

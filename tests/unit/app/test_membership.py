@@ -22,6 +22,7 @@ from epp.edge.observe.families import Dialect
 from epp.edge.observe.sink import PrometheusSink
 from epp.edge.scrape.dialects import Dialects
 from epp.edge.scrape.engines.vllm import VLLM
+from epp.edge.scrape.metrics_page import Told
 from epp.edge.scrape.period import ScrapeBudget
 from epp.edge.scrape.poller import Poller
 
@@ -83,7 +84,7 @@ class Rig:
             poller=Poller(
                 self.roster,
                 self._page,
-                Dialects({}, VLLM).scan,
+                Dialects({}, VLLM).reader_of,
                 is_busy=lambda _: False,
                 on_problem=_unexpected,
                 budget=ScrapeBudget(),
@@ -117,10 +118,10 @@ class Rig:
 class _Page:
     url = "unused"
 
-    async def read(self) -> bytes:
+    def read(self, told: Told) -> None:
         raise AssertionError("nobody runs the poller")
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Nothing to close."""
 
 

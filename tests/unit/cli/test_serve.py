@@ -59,7 +59,8 @@ def test_help_shows_every_flag_in_its_group() -> None:
 def test_help_shows_defaults_and_choices() -> None:
     text = "".join(typed("--help").output.split())  # lines are broken anywhere, in words with dashes too
     for flag in FLAGS:
-        assert not flag.default or f"[default:{flag.default}]" in text
+        defaults = ",".join(filter(None, (f"${flag.variable}" if flag.variable else "", flag.default)))
+        assert not defaults or f"[default:{defaults}]" in text
         assert "|".join(flag.choices) in text
 
 

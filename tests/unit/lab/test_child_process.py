@@ -91,6 +91,13 @@ async def test_it_starts_says_so_and_stops(folder: Path) -> None:
     await child.kill()
 
 
+async def test_another_module_is_started_the_same_way(folder: Path) -> None:
+    (folder / "epp").rename(folder / "other")
+    child = ChildProcess("one", ["serve"], folder, module="other")
+    assert (await child.start(Ready)).pid == child.pid
+    await child.stop()
+
+
 async def test_a_second_start_waits_for_the_new_process(folder: Path) -> None:
     child = ChildProcess("one", ["serve"], folder)
     first = await child.start(Ready)

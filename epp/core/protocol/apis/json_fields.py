@@ -15,6 +15,8 @@ from epp.core.domain.request import Prompt, PromptKind
 
 MISSING = msgspec.Raw()
 TOKEN_ID_LIMIT = 2**32
+MOST_DIGITS = 18
+LARGEST_INTEGER = 10**MOST_DIGITS - 1
 Data = bytes | memoryview
 Fields = TypeVar("Fields", bound=msgspec.Struct)
 
@@ -53,7 +55,12 @@ def integer_of(raw: msgspec.Raw) -> int | None:
     """A JSON integer of at most 18 digits, None for anything else."""
     text = bytes(memoryview(raw)[:20])
     digits = text.removeprefix(b"-")
-    return int(text) if digits.isdigit() and len(digits) <= len(str(2**59)) else None
+    return int(text) if digits.isdigit() and len(digits) <= MOST_DIGITS else None
+
+
+def of_sane_size(number: int | None) -> int | None:
+    """The number if it has at most 18 digits, else None."""
+    return number if number is None or -LARGEST_INTEGER <= number <= LARGEST_INTEGER else None
 
 
 def is_true(raw: msgspec.Raw) -> bool:
@@ -64,7 +71,8 @@ def is_true(raw: msgspec.Raw) -> bool:
 def is_filled_list(raw: msgspec.Raw) -> bool:
     """A list with at least one element."""
     view = memoryview(raw)
-    return bytes(view[:1]) == b"[" and _first_inside(view) != b"]"
+    head = bytes(view[:2])
+    return head == b"[{" or (head[:1] == b"[" and _first_inside(view) != b"]")
 
 
 def text_or_tokens(raw: msgspec.Raw, api: str, field: str) -> Prompt:
@@ -106,7 +114,7 @@ def token_ids(raw: msgspec.Raw, api: str, field: str, *, nested: bool = False) -
 
 def joined(*parts: msgspec.Raw) -> Prompt:
     """One text of several fields in the order in which a model server sees them; no copy where only one is given."""
-    given = [memoryview(part) for part in parts if memoryview(part)]
+    given = [memoryview(part) for part in parts if part is not MISSING and memoryview(part)]
     return Prompt(PromptKind.TEXT, given[0] if len(given) == 1 else b"\n".join(given))
 
 

@@ -15,6 +15,7 @@ from epp.core.protocol.apis.json_fields import (
     is_filled_list,
     is_true,
     joined,
+    of_sane_size,
     read_object,
     text_of,
     text_or_tokens,
@@ -24,6 +25,24 @@ from epp.core.protocol.body import RequestBody
 
 class _Fields(msgspec.Struct):
     """The fields that are looked at; everything else is skipped, which also checks its syntax."""
+
+    model: str | None = ""
+    prompt: msgspec.Raw = MISSING
+    messages: msgspec.Raw = MISSING
+    tools: msgspec.Raw = MISSING
+    input: msgspec.Raw = MISSING
+    instructions: msgspec.Raw = MISSING
+    items: msgspec.Raw = MISSING
+    stream: bool | None = False
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    max_output_tokens: int | None = None
+    cache_salt: str | None = ""
+    priority: int | None = None
+
+
+class _RawFields(msgspec.Struct):
+    """The same where one of them has another type than expected, which is for the model server to judge."""
 
     model: msgspec.Raw = MISSING
     prompt: msgspec.Raw = MISSING
@@ -41,32 +60,56 @@ class _Fields(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Fields).decode
+_decode_raw = msgspec.json.Decoder(_RawFields).decode
+
+
+def _fields(data: Data) -> _Fields:
+    """Raises BadRequest."""
+    try:
+        return _decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raw = read_object(_decode_raw, data)
+    return _Fields(
+        model=text_of(raw.model),
+        prompt=raw.prompt,
+        messages=raw.messages,
+        tools=raw.tools,
+        input=raw.input,
+        instructions=raw.instructions,
+        items=raw.items,
+        stream=is_true(raw.stream),
+        max_tokens=integer_of(raw.max_tokens),
+        max_completion_tokens=integer_of(raw.max_completion_tokens),
+        max_output_tokens=integer_of(raw.max_output_tokens),
+        cache_salt=text_of(raw.cache_salt),
+        priority=integer_of(raw.priority),
+    )
 
 
 def read_completions(data: Data) -> RequestBody:
     """Body of POST /v1/completions; raises BadRequest, as all readers here."""
-    fields = read_object(_decode, data)
+    fields = _fields(data)
     prompt = text_or_tokens(fields.prompt, "completions", "prompt")
-    return _body(fields, prompt, integer_of(fields.max_tokens))
+    return _body(fields, prompt, fields.max_tokens)
 
 
 def read_chat_completions(data: Data) -> RequestBody:
     """Body of POST /v1/chat/completions."""
-    fields = read_object(_decode, data)
+    fields = _fields(data)
     if not is_filled_list(fields.messages):
         raise BadRequest(
             "invalid chat completions request: must have valid messages field",
             hint='"messages" must be a list with at least one message',
             param="messages",
         )
-    limit = integer_of(fields.max_completion_tokens)
+    limit = fields.max_completion_tokens
     prompt = joined(fields.tools, fields.messages)
-    return _body(fields, prompt, integer_of(fields.max_tokens) if limit is None else limit)
+    return _body(fields, prompt, fields.max_tokens if limit is None else limit)
 
 
 def read_responses(data: Data) -> RequestBody:
     """Body of POST /v1/responses."""
-    fields = read_object(_decode, data)
+    fields = _fields(data)
     if not (is_filled_list(fields.input) or text_of(fields.input)):
         raise BadRequest(
             "invalid responses request: must have input field",
@@ -74,12 +117,12 @@ def read_responses(data: Data) -> RequestBody:
             param="input",
         )
     prompt = joined(fields.tools, fields.instructions, fields.input)
-    return _body(fields, prompt, integer_of(fields.max_output_tokens))
+    return _body(fields, prompt, fields.max_output_tokens)
 
 
 def read_conversations(data: Data) -> RequestBody:
     """Body of POST /v1/conversations; conversations name no model of their own, so none is asked for."""
-    fields = read_object(_decode, data)
+    fields = _fields(data)
     if not is_filled_list(fields.items):
         raise BadRequest(
             "invalid conversations request: must have items field",
@@ -91,13 +134,13 @@ def read_conversations(data: Data) -> RequestBody:
 
 def read_embeddings(data: Data) -> RequestBody:
     """Body of POST /v1/embeddings."""
-    fields = read_object(_decode, data)
+    fields = _fields(data)
     return _body(fields, text_or_tokens(fields.input, "embeddings", "input"), None)
 
 
 def read_images(data: Data) -> RequestBody:
     """Body of POST /v1/images/generations."""
-    fields = read_object(_decode, data)
+    fields = _fields(data)
     if not text_of(fields.prompt):
         raise BadRequest(
             "invalid images generations request: must have prompt field",
@@ -109,7 +152,7 @@ def read_images(data: Data) -> RequestBody:
 
 def read_by_field(data: Data) -> RequestBody:
     """A body whose path does not tell the API: chat with `messages`, completions with `prompt`, else responses."""
-    fields = read_object(_decode, data)
+    fields = _fields(data)
     if memoryview(fields.messages):
         return read_chat_completions(data)
     return read_completions(data) if memoryview(fields.prompt) else read_responses(data)
@@ -119,11 +162,11 @@ def _body(
     fields: _Fields, prompt: Prompt, max_tokens: int | None, model_field: ModelField = ModelField.REQUIRED
 ) -> RequestBody:
     return RequestBody(
-        model=text_of(fields.model),
+        model=fields.model or "",
         model_field=model_field,
         prompt=prompt,
-        streaming=is_true(fields.stream),
-        max_tokens=max_tokens,
-        cache_salt=text_of(fields.cache_salt),
-        claimed_priority=integer_of(fields.priority),
+        streaming=fields.stream is True,
+        max_tokens=of_sane_size(max_tokens),
+        cache_salt=fields.cache_salt or "",
+        claimed_priority=of_sane_size(fields.priority),
     )

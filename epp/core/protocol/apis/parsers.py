@@ -103,6 +103,11 @@ DEFAULT_PARSERS = ("openai-parser", "anthropic-parser", "vllmhttp-parser", "pass
 """where the configuration names none; a list in the configuration has no fallback unless it names one"""
 
 
+MOST_PATHS = 100
+LONGEST_PATH = 1_000
+"""a longer one is not remembered as it is, and so never found again"""
+
+
 class ParserTable:
     """The parsers of one configuration, in order; the first of two equal routes counts."""
 
@@ -115,6 +120,8 @@ class ParserTable:
         self._lengths = sorted({len(tail) for tail in self._by_tail}, reverse=True)
         self._has_fallback = any(PARSERS[name].is_fallback for name in self.names)
         self._knows_grpc = any(PARSERS[name].app_protocols == H2C for name in self.names)
+        self._found: dict[str, Route | None] = {}
+        """of the last paths; most requests have one of very few"""
 
     def unfit_for(self, app_protocol: AppProtocol) -> tuple[str, ...]:
         """The parsers whose requests a pool of this `appProtocol` could not serve."""
@@ -137,6 +144,16 @@ class ParserTable:
         return route.usage() if route is not None and route.usage is not None else None
 
     def _find(self, path: str) -> Route | None:
+        try:
+            return self._found[path]
+        except KeyError:
+            pass
+        if len(self._found) >= MOST_PATHS:
+            self._found.clear()
+        route = self._found[path[:LONGEST_PATH]] = self._look_up(path)
+        return route
+
+    def _look_up(self, path: str) -> Route | None:
         segments = _segments(path)
         for length in self._lengths:
             route = self._by_tail.get(segments[-length:])

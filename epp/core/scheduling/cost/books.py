@@ -68,7 +68,7 @@ class CostBooks:
         self._booked_s[slot] += work_s
         self.work.add(work_s, now)
         self.occupancy.take(slot, serial, match.chain, match.block_tokens, reservation.tokens)
-        self.adapters.take(slot, serial, cycle.request.target_model, float(cycle.snapshot.load.max_adapters[slot]))
+        self.adapters.take(slot, serial, cycle.request.target_model, cycle.snapshot.load.max_adapters.item(slot))
 
     def learn(self, cycle: Cycle, reservation: Reservation, own_s: float) -> None:
         """Notes what was known at the pick; after the reply, so that it costs the request nothing."""
@@ -79,7 +79,7 @@ class CostBooks:
         self._ledger, self._load = cycle.ledger, cycle.snapshot.load
         found = self.groups.learner_of(slot).coefficients
         context = self._context(slot)
-        requests = float(cycle.ledger.requests[slot]) + float(self._load.derived[slot, Derived.OTHERS])
+        requests = cycle.ledger.requests.item(slot) + self._load.derived.item(slot, Derived.OTHERS)
         note = Note(
             slot=slot,
             picked_at=cycle.now,
@@ -117,7 +117,10 @@ class CostBooks:
         self._take_back(serial, self.backlog.slot_of(serial), now)
         self.occupancy.give_back(serial)
         self.adapters.give_back(serial)
-        self._lessons.released(serial, now, self._context(slot), self._worked_s(slot, now))
+        if self._lessons.has(serial):
+            self._lessons.released(serial, now, self._context(slot), self._worked_s(slot, now))
+        else:
+            self._lessons.forget_ended()
 
     def finished(self, decision: Decision, report: RequestReport) -> None:
         """What is known of the request that was released last."""
@@ -167,7 +170,7 @@ class CostBooks:
         """Context tokens in flight: ours, and what a scrape showed beyond them."""
         if self._ledger is None or self._load is None:
             return 0.0
-        return float(self._ledger.tokens[slot]) + float(self._load.derived[slot, Derived.OTHERS_TOKENS])
+        return self._ledger.tokens.item(slot) + self._load.derived.item(slot, Derived.OTHERS_TOKENS)
 
     def _worked_s(self, slot: int, now: float) -> float:
         """Prefill seconds that were worked off there, ever."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from epp.core.scheduling.cost.coefficients import CoefficientLearner
+from epp.core.scheduling.cost.coefficients import CoefficientLearner, Coefficients
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from epp.core.scheduling.cycle import Candidates, Positions
 from epp.core.scheduling.per_snapshot import PerSnapshot
@@ -26,6 +26,11 @@ class Groups:
         self._by_slot: dict[int, CoefficientLearner] = {}
         self._numbers: PerSnapshot[Positions] = PerSnapshot(self._read_labels)
         """which learner each endpoint of a snapshot has"""
+
+    @property
+    def everybody(self) -> Coefficients:
+        """Of the group that all pods are in, where no label tells them apart."""
+        return self._everybody.coefficients
 
     def learner_of(self, slot: int) -> CoefficientLearner:
         """The learner of the slot's group, as of the newest snapshot."""

@@ -68,10 +68,17 @@ class Lessons:
             now - note.picked_at, own_s=note.own_s, ahead_s=note.ahead_s, step_s=note.step_s, now=now
         )
 
+    def has(self, serial: int) -> bool:
+        """Whether something was noted at the pick."""
+        return serial in self._notes
+
+    def forget_ended(self) -> None:
+        """A request was released of which nothing was noted."""
+        self._ended = None
+
     def released(self, serial: int, now: float, context: float, worked_s: float) -> None:
         """It is over, with so many context tokens in flight there and prefill seconds worked off so far."""
-        note = self._notes.pop(serial, None)
-        self._ended = None if note is None else Ended(serial, note, now, context, worked_s)
+        self._ended = Ended(serial, self._notes.pop(serial), now, context, worked_s)
 
     def finished(self, decision: Decision, report: RequestReport) -> None:
         """What is known of the request that was released last."""

@@ -50,11 +50,11 @@ class PrefillBacklog:
 
     def left_s(self, slot: int, now: float) -> float:
         """Seconds of work left at one slot."""
-        return max(0.0, float(self.busy_until[slot]) - now)
+        return max(0.0, self.busy_until.item(slot) - now)
 
     def book(self, slot: int, serial: int, work_s: float, now: float) -> None:
         """A request with `work_s` seconds of prefill was sent to the slot."""
-        ends_at = max(now, float(self.busy_until[slot])) + work_s
+        ends_at = max(now, self.busy_until.item(slot)) + work_s
         self.busy_until[slot] = ends_at
         queue = self._queues.get(slot)
         if queue is None:

@@ -116,7 +116,7 @@ class ApproxPrefixCacheProducer:
 
     def remember(self, cycle: Cycle, reservation: Reservation, match: PrefixMatch) -> None:
         """As `learn`, with what `produce` found, wherever that is kept."""
-        kv_blocks = int(cycle.snapshot.load.kv_blocks[reservation.slot])
+        kv_blocks = int(cycle.snapshot.load.kv_blocks.item(reservation.slot))
         capacity = kv_blocks if self._auto_tune and kv_blocks else self._capacity
         self._index.insert(reservation.slot, match.chain, capacity)
         if self.inserted is not None:
@@ -135,9 +135,9 @@ class ApproxPrefixCacheProducer:
         if not self._auto_tune:
             return 0
         load = cycle.snapshot.load
-        first = candidates.slots[0]
-        if load.kv_blocks[first] > 0.0:
-            return int(load.kv_block_tokens[first])
+        first = candidates.slots.item(0)
+        if load.kv_blocks.item(first) > 0.0:
+            return int(load.kv_block_tokens.item(first))
         known = candidates.slots[load.kv_blocks[candidates.slots] > 0.0]
         return int(load.kv_block_tokens[known[0]]) if len(known) else 0
 

@@ -1,7 +1,6 @@
 """The server's side of one HTTP/2 connection, without I/O: bytes in, calls to receivers, bytes out (RFC 9113).
 
-The window of the connection is as large as can be: what bounds a peer are the windows of its streams. Priorities are
-ignored (RFC 9113 5.3).
+Priorities are ignored (RFC 9113 5.3).
 """
 
 from collections.abc import Callable
@@ -12,15 +11,15 @@ from epp.edge.extproc.http2.frame_reader import FrameReader
 from epp.edge.extproc.http2.header_blocks import HeaderBlocks, RequestHead
 from epp.edge.extproc.http2.header_frames import HeaderBlock, HeaderFrames
 from epp.edge.extproc.http2.limits import Http2Limits
+from epp.edge.extproc.http2.receive_side import ReceiveSide
 from epp.edge.extproc.http2.send_side import SendSide
-from epp.edge.extproc.http2.stream import Buffer, Http2Stream, StreamReceiver
+from epp.edge.extproc.http2.stream import Http2Stream, StreamReceiver
 from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode, Setting, StreamFault
 
 Accept = Callable[[Http2Stream, RequestHead], StreamReceiver]
 
 RECENT_RESETS = 1_000
 """streams that were reset here, of which frames may still be on their way"""
-HALF_WINDOW = wire.LARGEST_WINDOW >> 1
 
 
 def _ignore() -> None:
@@ -44,22 +43,21 @@ class Http2Connection:
         """no further stream is taken"""
         self.fault: ConnectionFault | None = None
         self.control = ControlFrames(self, limits, now)
+        self._header_frames = HeaderFrames(limits.header_bytes)
+        self.receive_side = ReceiveSide(self, self._header_frames, limits)
         self._limits = limits
         self._accept = accept
         self._on_output = on_output
         self._is_receiving = False
-        self._reader = FrameReader(self, limits)
-        self._header_frames = HeaderFrames(limits.header_bytes)
+        self._reader = FrameReader(self.receive_side, self, limits)
         self._blocks = HeaderBlocks(limits.header_bytes)
         self._last_id = 0
-        self._receive_window = wire.LARGEST_WINDOW
-        self._data_stream: Http2Stream | None = None
-        self._data_ends = False
+        self._last_taken_id = 0
+        """what GOAWAY tells; streams after it are not served"""
         self._we_reset: dict[int, None] = {}
         self._handlers = {
             wire.HEADERS: self._headers,
             wire.CONTINUATION: self._continuation,
-            wire.DATA: self._padded_data,
             wire.RST_STREAM: self._rst_stream,
             **self.control.handlers,
         }
@@ -74,9 +72,18 @@ class Http2Connection:
         self.send_side.out.append(wire.settings_frame(settings) + opening)
 
     @property
-    def is_in_header_block(self) -> bool:
-        """The rest of a header block is awaited."""
-        return self._header_frames.open_stream != 0
+    def unfinished(self) -> tuple[int, int] | None:
+        """What the peer has begun and owes us the rest of: greeting, header block or frame; another value for each."""
+        if not self.control.has_settings:
+            return 0, 0
+        if self._header_frames.open_stream:
+            return self._header_frames.open_stream, 0
+        return (0, self._reader.unfinished) if self._reader.unfinished else None
+
+    @property
+    def is_full(self) -> bool:
+        """So much is kept that nothing more should be read."""
+        return self.receive_side.held_bytes > self._limits.held_bytes
 
     @property
     def is_done(self) -> bool:
@@ -91,6 +98,7 @@ class Http2Connection:
         self._is_receiving = True
         try:
             self._reader.feed(data)
+            self._check_waiting()
         except ConnectionFault as fault:
             self.break_off(fault)
         finally:
@@ -99,7 +107,7 @@ class Http2Connection:
     def break_off(self, fault: ConnectionFault) -> None:
         """Says why, and ends every stream."""
         self.fault = fault
-        self.send_side.out.append(wire.goaway(self._last_id, fault.code, fault.reason))
+        self.send_side.out.append(wire.goaway(self._last_taken_id, fault.code, fault.reason))
         self.lost()
 
     def lost(self) -> None:
@@ -122,7 +130,7 @@ class Http2Connection:
         if self.is_closing:
             return
         self.is_closing = True
-        self.send_side.out.append(wire.goaway(self._last_id, ErrorCode.NO_ERROR))
+        self.send_side.out.append(wire.goaway(self._last_taken_id, ErrorCode.NO_ERROR))
         self.sent()
 
     def ask_for_life(self) -> None:
@@ -144,13 +152,12 @@ class Http2Connection:
         if not self._is_receiving:
             self._on_output()
 
-    def grant(self, stream: Http2Stream) -> None:
-        """Opens the stream's window again when half of it is used up, or when a long message needs more."""
-        target = max(self._limits.stream_window_bytes, stream.wanted_bytes)
-        missing = target - stream.receive_window
-        if missing << 1 >= target and not (stream.is_paused or stream.is_remote_closed or stream.is_gone):
-            stream.receive_window = target
-            self.send_side.out.append(wire.window_update(stream.id, missing))
+    def hold(self, held_bytes: int) -> None:
+        """So much more, or less, is kept on streams that are not read."""
+        was_full = self.is_full
+        self.receive_side.held_bytes += held_bytes
+        if was_full and not self.is_full:
+            self.sent()
 
     def reset(self, stream: Http2Stream, code: ErrorCode) -> None:
         """Ends the stream from here."""
@@ -165,84 +172,26 @@ class Http2Connection:
         if stream.queue:
             self.send_side.forget(stream)
 
-    # -- DATA (FrameSink) ----------------------------------------------------------------------------------------
+    def end_faulty(self, stream: Http2Stream, code: ErrorCode) -> None:
+        """The peer broke a rule that ends the stream."""
+        self.reset(stream, code)
+        stream.receiver.reset()
 
-    def data_begins(self, stream_id: int, length: int, flags: int) -> None:
-        """See FrameSink."""
-        self._receive_window -= length
-        if self._receive_window < HALF_WINDOW:
-            self.send_side.out.append(wire.window_update(0, wire.LARGEST_WINDOW - self._receive_window))
-            self._receive_window = wire.LARGEST_WINDOW
-        self._data_ends = ends = bool(flags & wire.END_STREAM)
-        self._data_stream = stream = self.streams.get(stream_id)
-        if self._header_frames.open_stream or stream is None or stream.is_remote_closed:
-            self._data_stream = None
-            self._not_open(stream_id)
-            return
-        stream.receive_window -= length
-        if stream.receive_window < 0:
-            self._end_faulty(stream, ErrorCode.FLOW_CONTROL_ERROR)
-        elif stream.body_left is not None and not self._fits(stream, length, ends=ends):
-            self._end_faulty(stream, ErrorCode.PROTOCOL_ERROR)
-        elif not length:
-            if ends:
-                self._remote_ended(stream)
-            else:
-                self.control.nuisance("empty DATA")
-
-    def data_piece(self, payload: Buffer, *, is_last: bool) -> None:
-        """See FrameSink."""
-        stream = self._data_stream
-        if stream is None or stream.is_gone:
-            return
-        stream.has_data = True
-        stream.wanted_bytes -= len(payload)
-        stream.receiver.data(payload)
-        if is_last:
-            if self._data_ends:
-                self._remote_ended(stream)
-            else:
-                self.grant(stream)
-
-    def _padded_data(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if not payload or payload[0] >= len(payload):
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than DATA has room for")
-        content = payload[1 : len(payload) - payload[0]]
-        padding = len(payload) - len(content)
-        self._receive_window -= padding
-        stream = self.streams.get(stream_id)
+    def end(self, fault: StreamFault) -> None:
+        """The same where only its id is known. Raises ConnectionFault for an idle one, which cannot be reset."""
+        stream = self.streams.get(fault.stream_id)
         if stream is not None:
-            stream.receive_window -= padding
-        self.data_begins(stream_id, len(content), flags)
-        if content:
-            self.data_piece(content, is_last=True)
-
-    def _fits(self, stream: Http2Stream, length: int, *, ends: bool) -> bool:
-        stream.body_left = (stream.body_left or 0) - length
-        return stream.body_left >= 0 and not (ends and stream.body_left)
-
-    def _not_open(self, stream_id: int) -> None:
-        """DATA on a stream that is idle or closed."""
-        if self._header_frames.open_stream or not stream_id or stream_id > self._last_id:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"DATA on stream {stream_id}")
-        if stream_id not in self._we_reset:
-            self.control.nuisance("DATA on a closed stream")
-            stream = self.streams.get(stream_id)
-            if stream is None:
-                self._reset_id(stream_id, ErrorCode.STREAM_CLOSED)
-            else:
-                self._end_faulty(stream, ErrorCode.STREAM_CLOSED)
-
-    def _remote_ended(self, stream: Http2Stream) -> None:
-        if stream.is_gone:
-            return
-        stream.is_remote_closed = True
-        if stream.body_left:
-            self._end_faulty(stream, ErrorCode.PROTOCOL_ERROR)
+            self.end_faulty(stream, fault.code)
+        elif self.is_idle(fault.stream_id):
+            raise ConnectionFault(fault.code, fault.reason)
         else:
-            stream.receiver.ended()
+            self._reset_id(fault.stream_id, fault.code)
 
-    # -- other frames (FrameSink) --------------------------------------------------------------------------------
+    def was_reset_here(self, stream_id: int) -> bool:
+        """Not long ago, so that the peer may not know it yet."""
+        return stream_id in self._we_reset
+
+    # -- frames other than DATA (FrameSink) ------------------------------------------------------------------------
 
     def frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """See FrameSink."""
@@ -252,23 +201,20 @@ class Http2Connection:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
         handler = self._handlers.get(kind)
         if handler is None:
-            return  # RFC 9113 4.1: of a type that is not known
+            self.control.nuisance("a frame of unknown type")  # to be ignored (RFC 9113 4.1)
+            return
         try:
             handler(flags, stream_id, payload)
         except StreamFault as fault:
-            stream = self.streams.get(fault.stream_id)
-            if stream is None:
-                self._reset_id(fault.stream_id, fault.code)
-            else:
-                self._end_faulty(stream, fault.code)
+            self.end(fault)
 
     def settings_acknowledged(self) -> None:
         """The peer keeps to our settings from now on."""
         self._blocks.forbid_table()
 
     def is_idle(self, stream_id: int) -> bool:
-        """The stream has not begun yet."""
-        return stream_id > self._last_id
+        """The stream has not begun; those with even numbers are a server's, which begins none."""
+        return stream_id > self._last_id or not stream_id & 1
 
     def _headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         block = self._header_frames.headers(flags, stream_id, payload)
@@ -288,8 +234,10 @@ class Http2Connection:
         head = self._blocks.request(block.encoded)  # in any case: the table has to stay as the peer believes it is
         self._last_id = stream_id
         if self.is_closing:
-            self._we_reset[stream_id] = None  # GOAWAY told the peer that it is not served
+            self.control.nuisance("streams after GOAWAY")
+            self._remember_reset(stream_id)  # the peer knows that it is not served
             return
+        self._last_taken_id = stream_id
         if head.problem or block.faulty_priority:
             self.control.nuisance("malformed requests")
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, head.problem or "a stream that depends on itself")
@@ -298,27 +246,30 @@ class Http2Connection:
             raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams")
         stream = Http2Stream(self, stream_id, self._limits.stream_window_bytes)
         stream.body_left = head.content_length
+        stream.is_remote_closed = block.ends_stream
         self.streams[stream_id] = stream
         self.send_side.updates_due += self._limits.updates_per_frame
         stream.receiver = self._accept(stream, head)
         if block.ends_stream:
-            self._remote_ended(stream)
+            self.receive_side.remote_ended(stream)
 
     def _trailers(self, block: HeaderBlock) -> None:
         problem = self._blocks.trailers(block.encoded)
         stream = self.streams.get(block.stream_id)
-        if stream is None or stream.is_remote_closed:
+        if stream is None:
             if block.stream_id not in self._we_reset:
                 raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"HEADERS on the closed stream {block.stream_id}")
+        elif stream.is_remote_closed:
+            raise StreamFault(stream.id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the stream")
         elif problem or not block.ends_stream:
             raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, problem or "trailers that do not end the stream")
         else:
-            self._remote_ended(stream)
+            self.receive_side.remote_ended(stream)
 
     def _rst_stream(self, _flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM is not 4 bytes long")
-        if not stream_id or self.is_idle(stream_id):
+        if self.is_idle(stream_id):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"RST_STREAM on stream {stream_id}, which is idle")
         stream = self.streams.get(stream_id)
         if stream is None:
@@ -330,13 +281,15 @@ class Http2Connection:
         self.gone(stream)
         stream.receiver.reset()
 
-    def _end_faulty(self, stream: Http2Stream, code: ErrorCode) -> None:
-        """The peer broke a rule that ends the stream."""
-        self.reset(stream, code)
-        stream.receiver.reset()
-
     def _reset_id(self, stream_id: int, code: ErrorCode) -> None:
+        self._remember_reset(stream_id)
+        self.send_side.out.append(wire.rst_stream(stream_id, code))
+
+    def _remember_reset(self, stream_id: int) -> None:
         self._we_reset[stream_id] = None
         if len(self._we_reset) > RECENT_RESETS:
             del self._we_reset[next(iter(self._we_reset))]
-        self.send_side.out.append(wire.rst_stream(stream_id, code))
+
+    def _check_waiting(self) -> None:
+        if self.send_side.waiting_bytes > self._limits.waiting_bytes:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too much waits to be read")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 LEAVING = b"leaving?"
 """PING whose answer says that the peer has read that we leave"""
 KEEP_ALIVE = b"present?"
+STREAMS_PER_NUISANCE = 100
+"""a change of their windows is as much work as a frame that brings nothing"""
 
 
 class ControlFrames:
@@ -25,6 +27,8 @@ class ControlFrames:
         self.has_settings = False
         """the peer's first frame has come"""
         self.pings_unanswered = 0
+        self._awaits_acknowledgement = True
+        self._awaits_farewell = False
         self.handlers = {
             wire.PRIORITY: self._priority,
             wire.SETTINGS: self._settings,
@@ -34,23 +38,24 @@ class ControlFrames:
             wire.WINDOW_UPDATE: self._window_update,
         }
 
-    def nuisance(self, what: str) -> None:
+    def nuisance(self, what: str, cost: float = 1.0) -> None:
         """The peer sent something that brings nothing; raises ConnectionFault when it does so all the time."""
-        if not self._nuisances.take(self._connection.now):
+        if not self._nuisances.take(self._connection.now, cost):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many frames that bring nothing, such as {what}")
 
     def ping(self, payload: bytes) -> bytes:
         """A PING of ours."""
         self.pings_unanswered += payload == KEEP_ALIVE
+        self._awaits_farewell |= payload == LEAVING
         return wire.frame(wire.PING, 0, 0, payload)
 
     def _priority(self, _flags: int, stream_id: int, payload: bytes) -> None:
         if not stream_id:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
+        self.nuisance("PRIORITY")
         if len(payload) != PRIORITY_BYTES:
             raise StreamFault(stream_id, ErrorCode.FRAME_SIZE_ERROR, "PRIORITY is not 5 bytes long")
         check_dependency(stream_id, payload)
-        self.nuisance("PRIORITY")
 
     def _settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
@@ -58,26 +63,39 @@ class ControlFrames:
         if flags & wire.ACK:
             if payload:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with content")
+            if not self._awaits_acknowledgement:
+                self.nuisance("an acknowledgement of SETTINGS that were not sent")
+            self._awaits_acknowledgement = False
             self._connection.settings_acknowledged()
             return
         if len(payload) % 6:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS is not a multiple of 6 bytes long")
         if self.has_settings:
-            self.nuisance("SETTINGS")
+            self.nuisance("SETTINGS", 1.0 + len(self._connection.streams) // STREAMS_PER_NUISANCE)
         self.has_settings = True
-        for at in range(0, len(payload), 6):
-            self._setting(int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big"))
-        self._send_side.out.append(wire.frame(wire.SETTINGS, wire.ACK, 0))
+        self._apply(
+            {
+                int.from_bytes(payload[at : at + 2], "big"): int.from_bytes(payload[at + 2 : at + 6], "big")
+                for at in range(0, len(payload), 6)
+            }
+        )
 
-    def _setting(self, name: int, value: int) -> None:
-        if name == Setting.INITIAL_WINDOW_SIZE:
-            self._send_side.change_stream_window(value, self._connection.streams, self._connection.now)
-        elif name == Setting.MAX_FRAME_SIZE:
-            if not wire.DEFAULT_FRAME_BYTES <= value <= wire.LARGEST_FRAME_BYTES:
-                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"MAX_FRAME_SIZE {value}")
-            self._send_side.frame_bytes = value
-        elif name == Setting.ENABLE_PUSH and value > 1:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"ENABLE_PUSH {value}")
+    def _apply(self, settings: dict[int, int]) -> None:
+        """Before a peer has read that we know its settings it keeps to the former ones: so that leaves first."""
+        if settings.get(Setting.ENABLE_PUSH, 0) > 1:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"ENABLE_PUSH {settings[Setting.ENABLE_PUSH]}")
+        side = self._send_side
+        frame_bytes = settings.get(Setting.MAX_FRAME_SIZE, side.frame_bytes)
+        if not wire.DEFAULT_FRAME_BYTES <= frame_bytes <= wire.LARGEST_FRAME_BYTES:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"MAX_FRAME_SIZE {frame_bytes}")
+        window = settings.get(Setting.INITIAL_WINDOW_SIZE, side.stream_window)
+        if window > wire.LARGEST_WINDOW:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE above 2**31 - 1")
+        side.out.append(wire.frame(wire.SETTINGS, wire.ACK, 0))
+        side.frame_bytes = frame_bytes
+        if window != side.stream_window:
+            side.change_stream_window(window, self._connection.streams)
+            side.send_waiting(self._connection.now)
 
     def _push_promise(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
@@ -90,17 +108,21 @@ class ControlFrames:
         if not flags & wire.ACK:
             self.nuisance("PING")
             self._send_side.out.append(wire.frame(wire.PING, wire.ACK, 0, payload))
-        elif payload == KEEP_ALIVE:
+        elif payload == KEEP_ALIVE and self.pings_unanswered:
             self.pings_unanswered = 0
-        elif payload == LEAVING:
+        elif payload == LEAVING and self._awaits_farewell:
             self._connection.refuse_further()
+        else:
+            self.nuisance("an answer to a PING that was not sent")
 
     def _goaway(self, _flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream")
         if len(payload) < 8:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY is too short")
-        self._connection.is_closing = True  # a client that leaves opens nothing more
+        if self._connection.is_closing:
+            self.nuisance("GOAWAY")
+        self._connection.refuse_further()  # a client that leaves opens nothing more
 
     def _window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:

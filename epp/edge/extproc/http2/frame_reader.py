@@ -11,91 +11,166 @@ from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode
 HEAD_BYTES = wire.FRAME_HEAD_BYTES
 COPIED_BYTES = 4_096
 """a piece of DATA up to this size is copied out of what was read, a larger one shown"""
+SHOWN_SHARE_BITS = 4
+"""one that is a smaller part than a 16th of what was read is copied too: a view keeps all of it alive"""
 LARGEST_CONTROL_BYTES = wire.DEFAULT_FRAME_BYTES
 
 
-class FrameSink(Protocol):
-    """Who takes the frames. Calls may raise ConnectionFault."""
+class DataSink(Protocol):
+    """Who takes DATA. Calls may raise ConnectionFault."""
+
+    def padding(self, stream_id: int, padding_bytes: int) -> None:
+        """The DATA frame that begins next has so much padding."""
 
     def data_begins(self, stream_id: int, length: int, flags: int) -> None:
-        """The head of a DATA frame without padding, `length` bytes long."""
+        """The head of a DATA frame, `length` bytes long without its padding."""
 
     def data_piece(self, payload: Buffer, *, is_last: bool) -> None:
         """A piece of it; an empty frame has none."""
 
+    def data_run(self, data: bytes, at: int) -> int:
+        """After a whole frame: takes as many whole frames of the same stream as it likes; returns where they end."""
+        ...
+
+
+class FrameSink(Protocol):
+    """Who takes all other frames. Calls may raise ConnectionFault."""
+
     def frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        """Any other frame, whole; also DATA with padding."""
+        """A whole frame; one of an unknown type comes without its payload."""
 
 
 class FrameReader:
     """One per connection; raises ConnectionFault for what is no preface, and for frames that are too large."""
 
-    def __init__(self, sink: FrameSink, limits: Http2Limits) -> None:
-        self._sink = sink
+    def __init__(self, data_sink: DataSink, frame_sink: FrameSink, limits: Http2Limits) -> None:
+        self._data_sink = data_sink
+        self._frame_sink = frame_sink
         self._limits = limits
-        self._tail = b""
+        self._tail = bytearray()
         """the beginning of a frame, or of the preface"""
+        self._wanted_bytes = 0
+        """that the tail must have before it is looked at again"""
+        self._tails = 0
         self._data_left = 0
+        self._skip_left = 0
+        """bytes that nobody wants, after the DATA"""
         self.has_preface = False
+
+    @property
+    def unfinished(self) -> int:
+        """A number for the frame, other than DATA, of which the rest is awaited; 0 when there is none."""
+        return self._tails if self._tail else 0
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the peer."""
+        goes_on = False
         if self._tail:
-            data = self._tail + data
-            self._tail = b""
+            if len(self._tail) + len(data) < self._wanted_bytes:
+                self._tail += data
+                return
+            data = b"".join((self._tail, data))
+            self._tail = bytearray()
+            goes_on = True
         if not self.has_preface:
             if not wire.PREFACE.startswith(data[: len(wire.PREFACE)]):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "not the preface of HTTP/2")
             if len(data) < len(wire.PREFACE):
-                self._tail = data
+                self._keep(data, len(wire.PREFACE))
                 return
             self.has_preface = True
             data = data[len(wire.PREFACE) :]
-        self._frames(data)
+        self._frames(data, goes_on=goes_on)
 
-    def _frames(self, data: bytes) -> None:
-        sink = self._sink
+    def _frames(self, data: bytes, *, goes_on: bool) -> None:
+        """`goes_on`: it begins with a frame whose beginning had come before."""
+        sink = self._data_sink
         at, end = 0, len(data)
         if self._data_left:
             at = self._data_pieces(data, 0)
+        if self._skip_left:
+            at = self._skip(data, at)
         while end - at >= HEAD_BYTES:
             high, low, kind, flags, stream_id = unpack_from(">HBBBI", data, at)
             length = high << 8 | low
             stream_id &= wire.LAST_STREAM_ID
+            if length > self._limits.frame_bytes:
+                raise _too_large(kind, length)
             if kind == wire.DATA and not flags & wire.PADDED:
-                if length > self._limits.frame_bytes:
-                    raise _too_large(kind, length)
                 sink.data_begins(stream_id, length, flags)
                 self._data_left = length
                 at += HEAD_BYTES
                 if length:
                     at = self._data_pieces(data, at)
+                    if length > COPIED_BYTES and at < end:
+                        at = sink.data_run(data, at)
                 continue
-            self._check_size(kind, length)
-            stop = at + HEAD_BYTES + length
-            if stop > end:
-                break
-            sink.frame(kind, flags, stream_id, data[at + HEAD_BYTES : stop])
-            at = stop
-        self._tail = data[at:]
+            needed = self._needed(kind, length)
+            if end - at < needed:
+                self._keep(data[at:], needed, goes_on=goes_on and not at)
+                return
+            at = self._other(data, at + HEAD_BYTES, (kind, flags, stream_id, length))
+        if at < end:
+            self._keep(data[at:], HEAD_BYTES, goes_on=goes_on and not at)
 
     def _data_pieces(self, data: bytes, at: int) -> int:
         """Hands on what there is of the DATA frame; returns where it ends."""
         stop = min(len(data), at + self._data_left)
-        if stop > at:
-            self._data_left -= stop - at
-            payload: Buffer = data[at:stop] if stop - at <= COPIED_BYTES else memoryview(data)[at:stop]
-            self._sink.data_piece(payload, is_last=not self._data_left)
+        size = stop - at
+        if size:
+            self._data_left -= size
+            is_copied = size <= COPIED_BYTES or size << SHOWN_SHARE_BITS < len(data)
+            payload: Buffer = data[at:stop] if is_copied else memoryview(data)[at:stop]
+            self._data_sink.data_piece(payload, is_last=not self._data_left)
         return stop
 
-    def _check_size(self, kind: int, length: int) -> None:
-        if length > self._limits.frame_bytes:
-            raise _too_large(kind, length)
+    def _needed(self, kind: int, length: int) -> int:
+        """How much of this frame has to be there; raises ConnectionFault when it is too long."""
+        if kind == wire.DATA:
+            return HEAD_BYTES + (length > 0)  # with the length of its padding
+        if kind > wire.CONTINUATION:
+            return HEAD_BYTES
         if kind in (wire.HEADERS, wire.CONTINUATION):
             if length > self._limits.header_bytes:
                 raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"a header block of {length} bytes")
-        elif kind != wire.DATA and length > LARGEST_CONTROL_BYTES:
+        elif length > LARGEST_CONTROL_BYTES:
             raise _too_large(kind, length)
+        return HEAD_BYTES + length
+
+    def _other(self, data: bytes, at: int, head: tuple[int, int, int, int]) -> int:
+        """Whatever is not plain DATA; returns where it ends, as far as it is there."""
+        kind, flags, stream_id, length = head
+        if kind == wire.DATA:
+            return self._padded_data(data, at, (flags, stream_id, length))
+        if kind > wire.CONTINUATION:
+            self._frame_sink.frame(kind, flags, stream_id, b"")
+            self._skip_left = length
+            return self._skip(data, at)
+        stop = at + length
+        self._frame_sink.frame(kind, flags, stream_id, data[at:stop])
+        return stop
+
+    def _padded_data(self, data: bytes, at: int, head: tuple[int, int, int]) -> int:
+        flags, stream_id, length = head
+        padding = data[at] + 1 if length else 1
+        if padding > length:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than DATA has room for")
+        self._data_sink.padding(stream_id, padding)
+        self._data_sink.data_begins(stream_id, length - padding, flags)
+        self._data_left, self._skip_left = length - padding, padding - 1
+        return self._skip(data, self._data_pieces(data, at + 1))
+
+    def _skip(self, data: bytes, at: int) -> int:
+        if self._data_left:
+            return at
+        stop = min(len(data), at + self._skip_left)
+        self._skip_left -= stop - at
+        return stop
+
+    def _keep(self, tail: bytes, wanted_bytes: int, *, goes_on: bool = False) -> None:
+        self._tail = bytearray(tail)
+        self._wanted_bytes = wanted_bytes
+        self._tails += not goes_on
 
 
 def _too_large(kind: int, length: int) -> ConnectionFault:

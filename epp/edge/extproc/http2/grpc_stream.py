@@ -1,12 +1,11 @@
 """gRPC over one HTTP/2 stream: messages, statuses, trailers (gRPC's PROTOCOL-HTTP2.md)."""
 
-import string
-from collections import deque
 from collections.abc import Callable, Mapping
-from urllib.parse import quote
 
 import msgspec
 
+from epp.edge.extproc.http2.frame_reader import COPIED_BYTES, SHOWN_SHARE_BITS
+from epp.edge.extproc.http2.grpc_heads import ACCEPTED_ENCODINGS, RESPONSE_HEAD, STATUS_415, TRAILERS_OK, status
 from epp.edge.extproc.http2.header_blocks import RequestHead
 from epp.edge.extproc.http2.stream import MESSAGE_HEAD_BYTES, Buffer, Http2Stream, StreamReceiver
 from epp.edge.extproc.transport import GrpcStatus, HandlerFactory, Message, StreamHandler
@@ -15,33 +14,11 @@ Fault = Callable[[str, str, BaseException], None]
 """event, request id, error: something of ours failed"""
 
 
-def literal(name: bytes, value: bytes) -> bytes:
-    """A header field that nobody has to remember (RFC 7541 6.2.2), without Huffman coding."""
-    return b"\x00" + _string(name) + _string(value)
-
-
-def _string(text: bytes) -> bytes:
-    """RFC 7541 5.1 and 5.2."""
-    if len(text) < 127:
-        return bytes([len(text)]) + text
-    rest, size = len(text) - 127, bytearray([127])
-    while rest >= 128:
-        size.append(rest % 128 + 128)
-        rest //= 128
-    return bytes(size) + bytes([rest]) + text
-
-
-STATUS_200 = b"\x88"
-"""index of `:status: 200` in the static table (RFC 7541 appendix A)"""
-STATUS_415 = b"\x08\x03415"
-"""name of index 8, literal value"""
-RESPONSE_HEAD = STATUS_200 + literal(b"content-type", b"application/grpc")
-TRAILERS_OK = literal(b"grpc-status", b"0")
-ACCEPTED_ENCODINGS = literal(b"grpc-accept-encoding", b"identity")
-PLAIN_CHARACTERS = " " + string.punctuation.replace("%", "")
-"""of `grpc-message`, beside letters and digits"""
-LONGEST_DETAIL = 1_000
-"""characters of an error's text; it has to fit into a header list"""
+GRPC_CONTENT = "application/grpc"
+OUR_FAULT = "fault of the server; see its log"
+SMALL_PARTS_AT = 255
+"""parts of a message: whenever so many more have come, they are joined if they are small; each of them has its cost"""
+SMALL_PARTS_BYTES = 1 << 18
 
 
 class GrpcService(msgspec.Struct, frozen=True):
@@ -57,14 +34,18 @@ class GrpcService(msgspec.Struct, frozen=True):
     def accept(self, stream: Http2Stream, head: RequestHead) -> StreamReceiver:
         """The receiver of a request; one that cannot be served is answered at once."""
         factory = self.methods.get(head.path)
-        if head.method == "POST" and head.content_type.startswith("application/grpc"):
+        if head.method == "POST" and _is_grpc(head.content_type):
             if factory is None:
                 _refuse(stream, GrpcStatus.UNIMPLEMENTED, f"no method {head.path}")
             elif head.message_encoding not in ("", "identity"):
                 text = f"messages cannot be compressed with {head.message_encoding}"
                 _refuse(stream, GrpcStatus.UNIMPLEMENTED, text, ACCEPTED_ENCODINGS)
             else:
-                return GrpcStream(self, stream, head.path, factory)
+                try:
+                    return GrpcStream(self, stream, head.path, factory)
+                except Exception as error:  # noqa: BLE001  one stream must not end the others of its connection
+                    self.on_fault("unexpected error at the beginning of a stream", "", error)
+                    _refuse(stream, GrpcStatus.INTERNAL, OUR_FAULT)
         else:
             stream.end(STATUS_415)
         return NOBODY
@@ -74,6 +55,9 @@ class _Nobody:
     """Of a request that is answered already."""
 
     def data(self, payload: Buffer) -> None:
+        """Nothing."""
+
+    def pieces(self, payloads: list[Buffer], size: int) -> None:
         """Nothing."""
 
     def ended(self) -> None:
@@ -86,13 +70,26 @@ class _Nobody:
 NOBODY = _Nobody()
 
 
+def _is_grpc(content_type: str) -> bool:
+    """Not gRPC-Web, whose messages look otherwise."""
+    return content_type == GRPC_CONTENT or content_type.startswith((GRPC_CONTENT + "+", GRPC_CONTENT + ";"))
+
+
+def _join_small(parts: list[Buffer]) -> None:
+    """Makes one part of the last ones, unless they are large."""
+    last = parts[-SMALL_PARTS_AT:]
+    if sum(map(len, last)) < SMALL_PARTS_BYTES:
+        parts[-SMALL_PARTS_AT:] = [b"".join(last)]
+
+
+def _rest(data: Buffer, at: int) -> Buffer:
+    """What follows; copied where a view of it would keep a lot more alive."""
+    rest = data[at:]
+    return bytes(rest) if len(rest) << SHOWN_SHARE_BITS < len(data) else rest
+
+
 def _refuse(stream: Http2Stream, code: GrpcStatus, detail: str, further: bytes = b"") -> None:
-    stream.end(RESPONSE_HEAD + _status(code, detail) + further)
-
-
-def _status(code: GrpcStatus, detail: str) -> bytes:
-    message = quote(detail[:LONGEST_DETAIL], safe=PLAIN_CHARACTERS)
-    return literal(b"grpc-status", str(int(code)).encode()) + literal(b"grpc-message", message.encode())
+    stream.end(RESPONSE_HEAD + status(code, detail) + further)
 
 
 class GrpcStream:
@@ -103,8 +100,10 @@ class GrpcStream:
         "_has_ended",
         "_has_head",
         "_held",
+        "_held_bytes",
         "_is_over",
         "_is_paused",
+        "_is_resuming",
         "_missing",
         "_parts",
         "_service",
@@ -123,10 +122,13 @@ class GrpcStream:
         self._has_head = False
         self._is_over = False
         self._is_paused = False
-        self._held: deque[Buffer] = deque()
+        self._is_resuming = False
+        self._held: list[Buffer] = []
         """what came while reading was paused; at most a window"""
+        self._held_bytes = 0
+        """of it, and of the message that has begun, as long as reading is paused"""
         self._has_ended = False
-        """the client has said everything"""
+        """the client has said everything, which the handler does not know yet"""
         self._handler: StreamHandler = factory(self)
 
     # -- ServerStream --------------------------------------------------------------------------------------------
@@ -148,18 +150,27 @@ class GrpcStream:
     def fail(self, code: GrpcStatus, detail: str) -> None:
         """See ServerStream."""
         if not self._is_over:
-            self._end(_status(code, detail))
+            self._end(status(code, detail))
 
     def pause_reading(self) -> None:
         """See ServerStream."""
-        self._is_paused = True
-        self._stream.pause()
+        if not self._is_paused and not self._is_over:
+            self._is_paused = True
+            self._hold(sum(map(len, self._parts)) + sum(map(len, self._held)))
+            self._stream.pause()
 
     def resume_reading(self) -> None:
         """See ServerStream."""
+        if not self._is_paused or self._is_over:
+            return
         self._is_paused = False
+        self._hold(-self._held_bytes)
+        if self._is_resuming:
+            return  # further up the stack, and the handler has not read all of the present piece
+        self._is_resuming = True
         while self._held and not self._is_paused:
-            self.data(self._held.popleft())
+            self.data(self._held.pop(0))
+        self._is_resuming = False
         if not self._is_paused:
             if self._has_ended:
                 self.ended()
@@ -181,19 +192,34 @@ class GrpcStream:
             return
         if self._is_paused:
             self._held.append(payload)
+            self._hold(len(payload))
+            if not len(self._held) % SMALL_PARTS_AT:
+                _join_small(self._held)
             return
         if self._parts:
             self._parts.append(payload)
             self._missing -= len(payload)
             if self._missing > 0:
+                if not len(self._parts) % SMALL_PARTS_AT:
+                    _join_small(self._parts)
                 return
-            payload = b"".join(self._parts)
-            self._parts.clear()
+            payload = self._joined()
         self._messages(payload)
+
+    def pieces(self, payloads: list[Buffer], size: int) -> None:
+        """As `data`, for pieces of a message that has begun."""
+        if self._is_over or self._is_paused or not self._parts:
+            for payload in payloads:
+                self.data(payload)
+            return
+        self._parts += payloads
+        self._missing -= size
+        if self._missing <= 0:
+            self._messages(self._joined())
 
     def ended(self) -> None:
         """The client has said everything."""
-        self._has_ended = True
+        self._has_ended = self._is_paused
         if self._is_over or self._is_paused:
             return
         if self._parts:
@@ -213,6 +239,11 @@ class GrpcStream:
 
     # ------------------------------------------------------------------------------------------------------------
 
+    def _joined(self) -> Buffer:
+        payload: Buffer = b"".join(self._parts)
+        self._parts.clear()
+        return memoryview(payload) if len(payload) > COPIED_BYTES else payload
+
     def _messages(self, data: Buffer) -> None:
         at, end = 0, len(data)
         while end - at >= MESSAGE_HEAD_BYTES:
@@ -226,18 +257,22 @@ class GrpcStream:
                 return
             stop = at + MESSAGE_HEAD_BYTES + size
             if stop > end:
-                self._begin(data[at:], size, stop - end)
+                self._begin(_rest(data, at), size, stop - end)
                 return
-            self._received(data[at + MESSAGE_HEAD_BYTES : stop])
+            content = data[at + MESSAGE_HEAD_BYTES : stop]
+            if size << SHOWN_SHARE_BITS < end:
+                content = bytes(content)
+            self._received(content)
             at = stop
             if self._is_over:
                 return
             if self._is_paused:
                 if at < end:
-                    self._held.appendleft(data[at:])
+                    self._held.insert(0, _rest(data, at))
+                    self._hold(end - at)
                 return
         if at < end:
-            self._parts.append(data[at:])
+            self._parts.append(_rest(data, at))
             self._missing = MESSAGE_HEAD_BYTES - (end - at)
 
     def _begin(self, part: Buffer, size: int, missing: int) -> None:
@@ -259,7 +294,7 @@ class GrpcStream:
 
     def _failed(self, error: Exception) -> None:
         self._service.on_fault("unexpected error in a stream", "", error)
-        self.fail(GrpcStatus.INTERNAL, "fault of the server; see its log")
+        self.fail(GrpcStatus.INTERNAL, OUR_FAULT)
 
     def _end(self, trailers: bytes) -> None:
         """The handler is told later: it is at work."""
@@ -271,6 +306,12 @@ class GrpcStream:
     def _forget(self) -> None:
         self._parts.clear()
         self._held.clear()
+        if self._held_bytes:
+            self._hold(-self._held_bytes)
+
+    def _hold(self, held_bytes: int) -> None:
+        self._held_bytes += held_bytes
+        self._stream.hold(held_bytes)
 
     def _tell_closed(self) -> None:
         """The last that the handler hears. Nobody refers to anybody then, so that memory is given back at once."""

@@ -1,7 +1,8 @@
 """Header blocks of requests: decoded by the hpack library, checked once (RFC 9113 8.2 and 8.3), remembered.
 
 A server that allows no dynamic table gets blocks that depend on nothing but themselves, and a proxy sends the same
-one with every stream. Such blocks are looked up; those before the proxy has heard of the table size are decoded.
+one with every stream. Such blocks are looked up. Those before the proxy has heard of the table size are decoded each
+time: the same bytes may mean something else, and what they add to the table or take from it counts for the next ones.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode
 
 MOST_REMEMBERED = 64
 LONGEST_REMEMBERED_BYTES = 2_048
+MOST_LENGTH_DIGITS = 18
 _OF_A_CONNECTION = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
 _PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
 _REQUIRED = frozenset((b":method", b":scheme", b":path"))
@@ -37,10 +39,12 @@ class HeaderBlocks:
     def __init__(self, most_header_bytes: int) -> None:
         self._decoder = hpack.Decoder(max_header_list_size=most_header_bytes)
         self._heads: dict[bytes, RequestHead] = {}
+        self._has_table = True
 
     def forbid_table(self) -> None:
         """The peer has heard that there is no dynamic table."""
         self._decoder.max_allowed_table_size = 0
+        self._has_table = False
 
     def request(self, block: bytes) -> RequestHead:
         """The head of a request; raises ConnectionFault when the block cannot be decoded."""
@@ -48,7 +52,7 @@ class HeaderBlocks:
         if head is not None:
             return head
         head = _checked(self._decode(block))
-        if self._decoder.header_table_size == 0 and len(block) <= LONGEST_REMEMBERED_BYTES:
+        if not self._has_table and len(block) <= LONGEST_REMEMBERED_BYTES:
             if len(self._heads) >= MOST_REMEMBERED:
                 self._heads.clear()
             self._heads[block] = head
@@ -56,10 +60,10 @@ class HeaderBlocks:
 
     def trailers(self, block: bytes) -> str:
         """Why the trailers of a request are malformed, empty where they are not. Raises ConnectionFault."""
-        for name, _ in self._decode(block):
+        for name, value in self._decode(block):
             if name.startswith(b":"):
                 return "pseudo-header in trailers"
-            if problem := _name_problem(name):
+            if problem := _name_problem(name) or _field_problem(name, value):
                 return problem
         return ""
 
@@ -78,32 +82,35 @@ def _checked(headers: Iterable[tuple[bytes, bytes]]) -> RequestHead:
     problem = ""
     for name, value in headers:
         if name.startswith(b":"):
-            if is_regular:
-                problem = "pseudo-header after a regular one"
-            elif name not in _PSEUDO:
-                problem = f"unknown pseudo-header {_text(name)}"
-            elif name in found:
-                problem = f"{_text(name)} twice"
+            problem = problem or _pseudo_problem(name, found, is_regular=is_regular)
         else:
             is_regular = True
-            problem = problem or _name_problem(name) or _field_problem(name, value)
+            problem = problem or _name_problem(name)
+        problem = problem or _field_problem(name, value)
+        if name == b"content-length" and found.get(name, value) != value:
+            problem = problem or "two values of content-length"
         found[name] = value
     missing = _REQUIRED - found.keys()
     if missing and not problem:
         problem = f"without {_text(min(missing))}"
     if not problem and not found[b":path"]:
         problem = "an empty :path"
-    length = found.get(b"content-length", b"")
-    if length and not (length.isdigit() and len(length) <= 18):
-        problem = problem or "content-length is not a number"
     return RequestHead(
         method=_text(found.get(b":method", b"")),
         path=_text(found.get(b":path", b"")),
         content_type=_text(found.get(b"content-type", b"")),
         message_encoding=_text(found.get(b"grpc-encoding", b"")),
-        content_length=int(length) if length and not problem else None,
+        content_length=int(found[b"content-length"]) if b"content-length" in found and not problem else None,
         problem=problem,
     )
+
+
+def _pseudo_problem(name: bytes, found: dict[bytes, bytes], *, is_regular: bool) -> str:
+    if is_regular:
+        return "pseudo-header after a regular one"
+    if name not in _PSEUDO:
+        return f"unknown pseudo-header {_text(name)}"
+    return f"{_text(name)} twice" if name in found else ""
 
 
 def _name_problem(name: bytes) -> str:
@@ -113,10 +120,12 @@ def _name_problem(name: bytes) -> str:
 
 
 def _field_problem(name: bytes, value: bytes) -> str:
-    if b"\0" in value or b"\r" in value or b"\n" in value:
+    if b"\0" in value or b"\r" in value or b"\n" in value or value != value.strip(b" \t"):
         return f"forbidden characters in the value of {_text(name)}"
     if name == b"te" and value.lower() != b"trailers":
         return "te is not trailers"
+    if name == b"content-length" and not (value.isdigit() and len(value) <= MOST_LENGTH_DIGITS):
+        return "content-length is not a number"
     return ""
 
 

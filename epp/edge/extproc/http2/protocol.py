@@ -37,10 +37,15 @@ class Http2Protocol(asyncio.Protocol):
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._check: asyncio.TimerHandle | None = None
-        self._waits_since: float | None = clock()
-        """for the first SETTINGS, or the rest of a header block"""
+        self._unfinished = self.connection.unfinished
+        """what the peer had begun when we last looked"""
+        self._unfinished_since = clock()
+        self._done_at: float | None = None
         self._heard_at = clock()
         self._flush_due = False
+        self._is_unread = False
+        """too much was written that the peer has not read"""
+        self._is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is there."""
@@ -54,6 +59,8 @@ class Http2Protocol(asyncio.Protocol):
         """Bytes of the peer."""
         self._heard_at = now = self._clock()
         self.connection.receive(data, now)
+        if self.connection.is_full:
+            self._regulate()
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  why does not matter
@@ -66,13 +73,13 @@ class Http2Protocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The peer does not read: then we do not either."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._is_unread = True
+        self._regulate()
 
     def resume_writing(self) -> None:
         """The peer reads again."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._is_unread = False
+        self._regulate()
 
     def flush(self) -> None:
         """Writes what the connection has to say, and closes it when that was the last."""
@@ -90,6 +97,8 @@ class Http2Protocol(asyncio.Protocol):
                 transport.writelines(out)
         if connection.is_done:
             transport.close()
+        elif self._is_paused:
+            self._regulate()
 
     def abort(self) -> None:
         """Ends the connection at once."""
@@ -101,22 +110,48 @@ class Http2Protocol(asyncio.Protocol):
             self._flush_due = True
             self._loop.call_soon(self.flush)
 
+    def _regulate(self) -> None:
+        """Reads from the peer, or not."""
+        transport = self._transport
+        is_paused = self._is_unread or self.connection.is_full
+        if transport is None or transport.is_closing() or is_paused == self._is_paused:
+            return
+        self._is_paused = is_paused
+        if is_paused:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
     def _regularly(self) -> None:
         self._check = self._loop.call_later(CHECK_EVERY_S, self._regularly)
         connection, limits, now = self.connection, self._limits, self._clock()
         connection.now = now
-        if connection.control.has_settings and not connection.is_in_header_block:
-            self._waits_since = None
-        elif self._waits_since is None:
-            self._waits_since = now
-        elif now - self._waits_since > limits.greeting_within_s:
-            connection.break_off(ConnectionFault(ErrorCode.SETTINGS_TIMEOUT, "nothing to work with in time"))
+        if connection.is_done:
+            self._close_in_time(now)
+            return
+        self._check_unfinished(now)
         connection.reset_stalled(now - limits.stalled_after_s)
         silent_s = now - self._heard_at
         if connection.control.pings_unanswered:
             if silent_s > limits.ping_after_s + limits.pong_within_s:
                 self.abort()
                 return
-        elif silent_s > limits.ping_after_s and connection.streams:
+        elif silent_s > limits.ping_after_s:
             connection.ask_for_life()
         self.flush()
+
+    def _check_unfinished(self, now: float) -> None:
+        unfinished = self.connection.unfinished
+        if unfinished is None or unfinished != self._unfinished or self._is_paused:
+            self._unfinished, self._unfinished_since = unfinished, now
+        elif now - self._unfinished_since > self._limits.greeting_within_s:
+            fault = ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "what was begun is not finished in time")
+            self.connection.break_off(fault)
+
+    def _close_in_time(self, now: float) -> None:
+        """Everything was said, but not everything was read."""
+        self.flush()
+        if self._done_at is None:
+            self._done_at = now
+        elif now - self._done_at > self._limits.closed_within_s:
+            self.abort()

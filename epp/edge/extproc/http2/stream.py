@@ -23,6 +23,9 @@ class StreamReceiver(Protocol):
     def data(self, payload: Buffer) -> None:
         """A piece of the body."""
 
+    def pieces(self, payloads: list[Buffer], size: int) -> None:
+        """Several of them at once, `size` bytes together."""
+
     def ended(self) -> None:
         """The peer sends nothing more, but may read."""
 
@@ -98,7 +101,7 @@ class Http2Stream:
             self.queue.append(_MESSAGE_HEAD.pack(0, size) + message)
             if rest:
                 self.queue.append(rest)
-            side.wait(self, self._connection.now)
+            side.wait(self, framed, self._connection.now)
         self._connection.sent()
 
     def end(self, trailers: bytes) -> None:
@@ -118,10 +121,21 @@ class Http2Stream:
         else:
             self._connection.reset(self, ErrorCode.NO_ERROR)
 
+    def queue_emptied(self) -> None:
+        """The windows had room for the last of it."""
+        if self.trailers is not None:
+            self.finish()
+        else:
+            self._connection.receive_side.grant(self)
+
     def expect(self, wanted_bytes: int) -> None:
         """The peer is about to send this much: it gets room for it, unless reading is paused."""
         self.wanted_bytes = wanted_bytes
-        self._connection.grant(self)
+        self._connection.receive_side.grant(self)
+
+    def hold(self, held_bytes: int) -> None:
+        """So much more, or less, of what came is kept until somebody reads on."""
+        self._connection.hold(held_bytes)
 
     def pause(self) -> None:
         """The peer gets no more room."""
@@ -131,7 +145,7 @@ class Http2Stream:
         """The peer gets room again."""
         if self.is_paused:
             self.is_paused = False
-            self._connection.grant(self)
+            self._connection.receive_side.grant(self)
             self._connection.sent()
 
     def take_frame(self, most_bytes: int) -> list[Buffer]:

@@ -109,4 +109,4 @@ def test_a_refusal_reserves_nothing() -> None:
 def test_policy_knows_its_learners() -> None:
     memory = Memory()
     policy = Policy((), SingleProfileHandler(), (NamedProducer("constant", Constant()), NamedProducer("m", memory)))
-    assert policy.learners == (("m", memory),)
+    assert policy.learners == (("m", memory, False),)

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,11 +25,11 @@ FULL = LoadReport(
 
 
 def cells(load: LoadColumns, slot: int) -> dict[str, object]:
-    """Custom attributes aside."""
+    """Custom attributes aside, and what was stored last."""
     return {
         name: column[slot].tolist() if name == "derived" else column[slot]
         for name, column in vars(load).items()
-        if name != "attributes"
+        if name not in {"attributes", "stored"}
     }
 
 
@@ -53,6 +54,20 @@ def test_a_report_is_stored_with_its_time() -> None:
         "waiting_adapters": frozenset({"c"}),
     }
     assert cells(load, 0) == cells(LoadColumns(1), 0)
+
+
+def test_the_same_report_once_more_changes_its_time_only() -> None:
+    load = LoadColumns()
+    books = BookCounts(requests=4)
+    load.store(1, FULL, now=5.0, books=books)
+    load.waiting[1] = 77.0
+    load.store(1, msgspec.structs.replace(FULL), now=6.0, books=BookCounts(requests=4))
+    assert (load.waiting[1], load.updated_at[1]) == (77.0, 6.0)
+    load.store(1, FULL, now=7.0, books=BookCounts(requests=5))
+    assert (load.waiting[1], load.in_flight[1], load.updated_at[1]) == (3.0, 5.0, 7.0)
+    load.reset(1)
+    load.store(1, FULL, now=8.0, books=BookCounts(requests=5))
+    assert load.waiting[1] == 3.0, "a new owner's cells are written, though it reports what the former one did"
 
 
 def test_a_signal_that_is_missing_keeps_its_old_value_but_adapters_do_not() -> None:

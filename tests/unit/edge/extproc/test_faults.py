@@ -162,7 +162,7 @@ async def test_what_plugins_learn_from_does_not_keep_the_body_while_the_answer_l
         [decision] = picker.metrics.routed
         assert bytes(learned_from.prompt.data) == b'"hello"'
         assert decision.reservation == reservation
-        assert decision.lessons == (), "they hold the prompt"
+        assert decision.lessons == [], "they hold the prompt"
         assert decision.request.prompt is NO_PROMPT
         request.reset()
         await picker.at_rest()

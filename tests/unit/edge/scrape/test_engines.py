@@ -73,8 +73,8 @@ def test_each_pod_is_read_in_its_own_dialect(label: str) -> None:
     pod = Endpoint.create(
         namespace="default", pod="p", rank=0, address="10.0.0.1", port=8000, labels={label: "trtllm-serve"}
     )
-    assert dialects.scan(pod, PAGES["trtllm-serve"]).waiting == 3
-    assert dialects.scan(pod, PAGES["vllm"]).waiting is None
+    assert dialects.reader_of(pod)(PAGES["trtllm-serve"]).waiting == 3
+    assert dialects.reader_of(pod)(PAGES["vllm"]).waiting is None
 
 
 def test_configurations_know_the_same_engines() -> None:

@@ -9,9 +9,14 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from epp.core.domain.errors import InvalidInput
-from epp.edge.scrape.exposition import MetricSpec, parse_metric_spec, samples
+from epp.edge.scrape.exposition import MetricSpec, Sample, SeriesReader, parse_metric_spec
 
 SPEC = MetricSpec("app:queue")
+
+
+def samples(page: bytes, spec: MetricSpec) -> tuple[Sample, ...]:
+    """As one finds them on a first page."""
+    return SeriesReader(spec).read(page)
 
 
 def values(page: bytes, spec: MetricSpec = SPEC) -> list[float]:
@@ -146,3 +151,58 @@ def test_garbage_is_never_an_error(page: bytes) -> None:
     for sample in samples(page, SPEC):
         assert math.isfinite(sample.value)
         assert isinstance(sample.labels, dict)
+
+
+OTHER_LINES = [
+    b"# TYPE app:queue gauge",
+    b"app:queue_max 1",
+    b"b 5",
+    b"",
+    b"app:queu 1",
+    b"x" * 300,
+    b"y" * 700,
+    SPEC.name.encode(),
+]
+GROUP_LINES = [b"app:queue 1", b"app:queue 12", b'app:queue{e="0"} 3', b'app:queue{e="1"} NaN', b"app:queue -4.5"]
+others = st.lists(st.sampled_from(OTHER_LINES), max_size=4)
+groups = st.lists(st.sampled_from(GROUP_LINES), max_size=3)
+whole_pages = st.builds(
+    lambda before, group, behind, end: b"\n".join([*before, *group, *behind]) + end,
+    others,
+    groups,
+    others,
+    st.sampled_from([b"", b"\n", b"2", b"\r\n"]),
+)
+
+
+@given(st.lists(whole_pages, min_size=1, max_size=8))
+def test_what_is_remembered_of_one_page_never_changes_what_is_read_from_the_next(pages: list[bytes]) -> None:
+    reader = SeriesReader(SPEC)
+    for page in pages:
+        for _ in range(2):
+            assert reader.read(page) == samples(page, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("page", "following"),
+    [
+        (b"a 1\napp:queue 1\nb 1\nc 1\n", b"a 1\napp:queue 1\napp:queue 2\nb 1\nc 1\n"),
+        (b"a 1\napp:queue 1\nb 1\nc 1\n", b"app:queue 9\napp:queue 1\nb 1\nc 1\n"),
+        (b"a 1\napp:queue 1\nb 1\nc 1\n", b"a 1\nb 1\nc 1\n"),
+        (b"app:queue 1\nb 1234567890\n", b"app:queue 12\nb 1234567890\n"),
+        (b"a 1\napp:queue 1", b"a 1\napp:queue 12"),
+        (b"a 1\napp:queue 1\n" + b"b 1\n" * 10, b"a 1\n" * 1000 + b"app:queue 3\n" + b"b 1\n" * 10),
+        (b"a 1\n" * 1000 + b"app:queue 3\n" + b"b 1\n" * 10, b"a 1\napp:queue 1\n" + b"b 1\n" * 10),
+    ],
+)
+def test_a_changed_group_is_read_anew(page: bytes, following: bytes) -> None:
+    reader = SeriesReader(SPEC)
+    for each in (page, following, page):
+        assert reader.read(each) == samples(each, SPEC)
+
+
+def test_an_unchanged_group_is_the_same_object_wherever_other_numbers_change() -> None:
+    reader = SeriesReader(SPEC)
+    first = reader.read(b"a 1\n# TYPE app:queue gauge\napp:queue 1\nother_metric 1\nb 17\n")
+    assert first
+    assert reader.read(b"a 2\n# TYPE app:queue gauge\napp:queue 1\nother_metric 1\nb 18\n") is first

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from epp.core.domain.ports import NO_TOTALS, EngineTotals, LoadReport
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.exposition import MetricSpec, parse_metric_spec
-from epp.edge.scrape.load_scan import NO_LOAD
+from epp.edge.scrape.load_scan import NO_LOAD, LoadReader
 from epp.edge.scrape.load_scan import scan as scan_with
 from epp.edge.scrape.metric_names import CustomMetric, MetricNames
 
@@ -234,9 +234,43 @@ def test_totals_are_summed_over_engines_and_may_have_older_names() -> None:
     assert (newer.token_gap_s, newer.token_gaps) == (9.0, 400.0)
 
 
-def test_totals_may_be_left_out() -> None:
-    assert scan_with(PAGE, VLLM, with_totals=False).totals == NO_TOTALS
+def test_totals_may_be_read_on_some_pages_only() -> None:
+    reader = LoadReader(VLLM, totals_every=3)
+    told = [reader.read(PAGE).totals != NO_TOTALS for _ in range(6)]
+    assert told == [True, False, False] * 2
 
 
 def test_totals_alone_are_no_load() -> None:
     assert scan(gauge("generation_tokens_total", 5)) == NO_LOAD
+
+
+SUCCESSIVE_PAGES = [
+    PAGE,
+    PAGE.replace(b" 7.0\n", b" 17.0\n"),
+    PAGE.replace(b" 3.0\n", b" NaN\n"),
+    PAGE.replace(b" 0.4375\n", b" 0.25\n"),
+    PAGE.replace(b"27000", b"1"),
+    PAGE.replace(b"123456.0", b"1234567.0"),
+    PAGE.replace(b"food-review", b"food-review,cad"),
+    PAGE[: PAGE.index(b"# HELP vllm:lora_requests_info")],
+    PAGE + lora("late", "", 1.8e9),
+    PAGE.replace(b"vllm:kv_cache_usage_perc", b"vllm:gpu_cache_usage_perc"),
+    PAGE.replace(b"vllm:", b"other:"),
+    PAGE[500:],
+    b"x 1\n" * 200 + PAGE,
+    b"",
+]
+
+
+@given(st.lists(st.sampled_from(SUCCESSIVE_PAGES), min_size=2, max_size=8))
+def test_page_after_page_is_read_as_if_it_were_the_first(pages: list[bytes]) -> None:
+    reader = LoadReader(VLLM)
+    assert [reader.read(page) for page in pages] == [scan(page) for page in pages]
+
+
+def test_an_unchanged_load_is_the_same_object() -> None:
+    reader = LoadReader(VLLM, totals_every=100)
+    reader.read(PAGE)
+    first = reader.read(PAGE)
+    assert reader.read(PAGE.replace(b"9732.0", b"19732.0")) is first
+    assert reader.read(PAGE.replace(b" 3.0\n", b" 4.0\n")) is not first

@@ -2,8 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -13,119 +12,36 @@ from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import LoadReport
 from epp.edge.scrape.dialects import Dialects
 from epp.edge.scrape.engines.vllm import VLLM
-from epp.edge.scrape.metrics_page import MOST_PAGE_BYTES, MetricsPage, PageError, PageOptions
+from epp.edge.scrape.metrics_page import MetricsPage, PageError, PageOptions
 from epp.edge.scrape.period import ScrapeBudget
 from epp.edge.scrape.poller import Poller, ScrapeProblem
+from epp.edge.scrape.response_reader import MOST_PAGE_BYTES
 from tests.support.eventually import eventually
+from tests.support.page_server import PAGE, SOON, endpoint, failure, page_at, read, response, sends, serving
 
-PAGE = b"vllm:num_requests_waiting 5\n"
-PATIENT = PageOptions(timeout_s=10.0)
-SOON = PageOptions(timeout_s=0.2)
-Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-def response(body: bytes = PAGE, status: str = "200 OK", *headers: str) -> bytes:
-    head = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
-    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
-
-
-class Server:
-    """Gives the same answer to every request and keeps count."""
-
-    def __init__(self) -> None:
-        self.answer: Answer = sends(response())
-        self.port = 0
-        self.connections = 0
-        self.open_connections = 0
-        self.requests: list[bytes] = []
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.open_connections += 1
-        try:
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
-                while not writer.is_closing():
-                    self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-                    await self.answer(writer)
-        finally:
-            self.open_connections -= 1
-            writer.close()
-
-
-def sends(*parts: bytes, then: str = "") -> Answer:
-    async def answer(writer: asyncio.StreamWriter) -> None:
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-        if then == "close":
-            writer.close()
-        elif then == "reset":
-            writer.transport.abort()
-
-    return answer
-
-
-@asynccontextmanager
-async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    server = Server()
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
-        yield server
-    finally:
-        listener.close()
-        await eventually(lambda: server.open_connections == 0, what="all connections are closed")
-
-
-@asynccontextmanager
-async def page_at(
-    port: int, options: PageOptions = PATIENT, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[MetricsPage]:
-    page = MetricsPage(endpoint(port), options, tls)
-    try:
-        yield page
-    finally:
-        await page.close()
-
-
-def endpoint(port: int, metrics_address: str = "", metrics_port: int = 0, address: str = "127.0.0.1") -> Endpoint:
-    return Endpoint.create(
-        namespace="default",
-        pod=f"pod-{port}",
-        rank=0,
-        address=address,
-        port=port,
-        metrics_address=metrics_address,
-        metrics_port=metrics_port,
-    )
+ON_EVERY_LOOP = True
 
 
 async def eventually_reads(page: MetricsPage) -> None:
     for _ in range(20):  # the page's time limit is short here, the machine may be slow
         with suppress(PageError):
-            assert await page.read() == PAGE
+            assert await read(page) == PAGE
             return
     raise AssertionError("the page cannot be read")
-
-
-async def failure(page: MetricsPage) -> PageError:
-    with pytest.raises(PageError) as caught:
-        await page.read()
-    return caught.value
 
 
 async def test_keeps_one_connection() -> None:
     async with serving() as server, page_at(server.port) as page:
         for _ in range(5):
-            assert await page.read() == PAGE
+            assert await read(page) == PAGE
         assert (server.connections, len(server.requests)) == (1, 5)
 
 
 async def test_asks_plainly() -> None:
     async with serving() as server, page_at(server.port) as page:
         server.answer = sends(response(PAGE, "200 OK", "set-cookie: a=b; path=/"))
-        await page.read()
-        await page.read()
+        await read(page)
+        await read(page)
         request = server.requests[-1].decode().lower()
         assert request.startswith("get /metrics http/1.1\r\n")
         assert f"host: 127.0.0.1:{server.port}\r\n" in request
@@ -138,15 +54,15 @@ async def test_takes_no_proxy_from_the_environment(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     async with serving() as server, page_at(server.port) as page:
-        assert await page.read() == PAGE
+        assert await read(page) == PAGE
 
 
 async def test_reads_a_chunked_page() -> None:
     async with serving() as server, page_at(server.port) as page:
         head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
         server.answer = sends(head, b"5\r\nvllm:\r\n", b"3\r\nx 1\r\n", b"0\r\n\r\n")
-        assert await page.read() == b"vllm:x 1"
-        assert await page.read() == b"vllm:x 1"
+        assert await read(page) == b"vllm:x 1"
+        assert await read(page) == b"vllm:x 1"
         assert server.connections == 1
 
 
@@ -154,7 +70,7 @@ async def test_survives_a_server_that_closes_idle_connections() -> None:
     async with serving() as server, page_at(server.port) as page:
         server.answer = sends(response(), then="close")
         for _ in range(3):
-            assert await page.read() == PAGE
+            assert await read(page) == PAGE
         assert server.connections == 3
 
 
@@ -215,12 +131,12 @@ async def test_a_page_is_read_up_to_its_limit() -> None:
     async with serving() as server, page_at(server.port) as page:
         largest = b"x" * MOST_PAGE_BYTES
         server.answer = sends(response(largest))
-        assert await page.read() == largest
+        assert await read(page) == largest
         server.answer = sends(response(largest + b"x"))
         error = await failure(page)
         assert (error.problem, error.local_origin) == (f"the page is longer than {MOST_PAGE_BYTES} bytes", False)
         server.answer = sends(response())
-        assert await page.read() == PAGE
+        assert await read(page) == PAGE
 
 
 async def test_reads_on_after_a_failure() -> None:
@@ -234,7 +150,7 @@ async def test_reads_on_after_a_failure() -> None:
 async def test_closing_a_page_closes_its_connection() -> None:
     async with serving() as server:
         async with page_at(server.port) as page:
-            await page.read()
+            await read(page)
             assert server.open_connections == 1
         await eventually(lambda: server.open_connections == 0)
 
@@ -242,8 +158,8 @@ async def test_closing_a_page_closes_its_connection() -> None:
 async def test_the_page_may_be_elsewhere() -> None:
     async with serving() as serving_port, serving() as metrics:
         page = MetricsPage(endpoint(serving_port.port, metrics_port=metrics.port), PageOptions(path="/m?x=1"))
-        assert await page.read() == PAGE
-        await page.close()
+        assert await read(page) == PAGE
+        page.close()
         assert metrics.requests[0].startswith(b"GET /m?x=1 HTTP/1.1\r\n")
         page = MetricsPage(endpoint(1, "127.0.0.2", 2), PageOptions(port=metrics.port))
         assert page.url == f"http://127.0.0.2:{metrics.port}/metrics"
@@ -255,11 +171,14 @@ async def test_a_metrics_port_of_its_own_says_nothing_about_the_serving_port() -
         dead_port = server.port
     page = MetricsPage(endpoint(8000, metrics_port=dead_port), SOON)
     assert not (await failure(page)).local_origin
-    await page.close()
+    page.close()
 
 
 def test_ipv6_addresses_stand_in_brackets() -> None:
-    assert MetricsPage(endpoint(8000, address="::1"), SOON).url == "http://[::1]:8000/metrics"
+    page = MetricsPage(endpoint(8000, address="::1"), SOON)
+    assert page.url == "http://[::1]:8000/metrics"
+    assert b"\r\nHost: [::1]:8000\r\n" in page._request
+    assert page._host == "::1", "what is connected to has none"
 
 
 async def test_https() -> None:
@@ -272,9 +191,9 @@ async def test_https() -> None:
     verified = PageOptions(scheme="https", verify_certificate=True, timeout_s=10.0)
     async with serving(tls) as server:
         async with page_at(server.port, unverified) as page:
-            assert await page.read() == PAGE
+            assert await read(page) == PAGE
         async with page_at(server.port, verified, trusting) as page:
-            assert await page.read() == PAGE
+            assert await read(page) == PAGE
         async with page_at(server.port, verified) as page:
             error = await failure(page)
             assert "TLS" in error.problem
@@ -300,7 +219,7 @@ async def test_the_poller_over_real_connections() -> None:
     poller = Poller(
         reports,
         partial(MetricsPage, options=PageOptions(timeout_s=1.0)),
-        Dialects({}, VLLM).scan,
+        Dialects({}, VLLM).reader_of,
         is_busy=lambda _: True,
         on_problem=problems.append,
         budget=ScrapeBudget(floor_s=0.01, cores=1.0),

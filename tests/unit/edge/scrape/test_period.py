@@ -26,12 +26,35 @@ def test_the_budget_slows_busy_endpoints_down() -> None:
 
 
 def test_the_promise_goes_before_the_budget() -> None:
-    assert plan_periods(1000, 1000, 0.01, BUDGET) == Periods(busy_s=0.8, idle_s=0.8)
-    assert plan_periods(1000, 10, 0.01, BUDGET) == Periods(busy_s=0.8, idle_s=0.8)
+    for busy in (1000, 10):
+        periods = plan_periods(1000, busy, 0.01, BUDGET)
+        assert (periods.busy_s, periods.idle_s) == (0.8, 0.8)
 
 
 def test_a_floor_above_the_promise_is_the_operators_wish() -> None:
-    assert plan_periods(5, 1, 0.0003, ScrapeBudget(floor_s=2.0)) == Periods(busy_s=2.0, idle_s=2.0)
+    periods = plan_periods(5, 1, 0.0003, ScrapeBudget(floor_s=2.0))
+    assert (periods.busy_s, periods.idle_s) == (2.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "busy", "slot_s"),
+    [
+        (0, 0, 0.05),
+        (10, 0, 0.05),  # 12.5 a second: eight of them would take too long
+        (300, 0, 8 * 0.8 / 300),
+        (1000, 0, 8 * 0.8 / 1000),
+        (5000, 0, 8 * 4.0 / 5000),
+        (1, 1, 0.3 * 0.05),
+        (10, 10, 0.3 * 0.05),
+        (1000, 1, 8 / (20 + 999 / 0.8)),
+    ],
+)
+def test_about_eight_endpoints_share_a_slot(endpoints: int, busy: int, slot_s: float) -> None:
+    assert plan_periods(endpoints, busy, 0.00005, BUDGET).slot_s == pytest.approx(slot_s)
+
+
+def test_a_slot_has_a_shortest_length() -> None:
+    assert plan_periods(1000, 1000, 0.00001, ScrapeBudget(0.05, 1.0)).slot_s == 0.005
 
 
 @given(st.integers(0, 5000), st.floats(0.0, 1.0), st.floats(1e-6, 0.1), st.floats(0.01, 5.0), st.floats(0.001, 4.0))
@@ -41,6 +64,7 @@ def test_periods_stay_within_floor_promise_and_budget(
     busy = round(endpoints * busy_share)
     periods = plan_periods(endpoints, busy, cost_s, ScrapeBudget(floor_s, cores))
     slowest_s = max(floor_s, 0.8 if endpoints <= 1000 else 4.0)
+    assert 0.005 <= periods.slot_s <= 0.05
     assert floor_s <= periods.busy_s <= periods.idle_s == slowest_s
     if periods.busy_s < slowest_s:
         rate = busy / periods.busy_s + (endpoints - busy) / periods.idle_s

@@ -5,9 +5,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from epp.core.domain.errors import BadRequest
 from epp.core.domain.request import ModelField, PromptKind
+from epp.core.protocol.apis import openai
+from epp.core.protocol.apis.json_fields import integer_of, is_true, read_object, text_of
 from epp.core.protocol.apis.openai import read_chat_completions, read_completions
 from epp.core.protocol.apis.parsers import BodyReader
 from epp.core.protocol.body import RequestBody
@@ -276,3 +280,31 @@ def test_a_body_of_20_mb_is_read_without_a_copy_of_it() -> None:
     assert len(read.prompt.data) == len(prompt) + 2
     assert read.max_tokens == 5
     assert peak_bytes < 1_000_000
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["model", "stream", "max_tokens", "max_completion_tokens", "cache_salt", "priority", "other"]),
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(-(10**20), 10**20),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.text(max_size=8),
+            st.sampled_from(["\\ud800", "base"]),
+            st.lists(st.integers(), max_size=2),
+        ),
+    )
+)
+@settings(max_examples=300)
+def test_fields_of_the_usual_types_mean_what_they_mean_one_by_one(given_fields: dict[str, object]) -> None:
+    """What is read at once where every field has its type, and field by field where one has not."""
+    data = json.dumps({**given_fields, "messages": [{"role": "user", "content": "hello"}]}).encode()
+    at_once = read_chat_completions(data)
+    raw = read_object(openai._decode_raw, data)
+    assert at_once.model == text_of(raw.model)
+    assert at_once.streaming == is_true(raw.stream)
+    assert at_once.cache_salt == text_of(raw.cache_salt)
+    assert at_once.claimed_priority == integer_of(raw.priority)
+    limit = integer_of(raw.max_completion_tokens)
+    assert at_once.max_tokens == (integer_of(raw.max_tokens) if limit is None else limit)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from epp.core.scheduling.cycle import Candidates
@@ -155,3 +157,35 @@ def test_absurd_metrics_leave_finite_costs() -> None:
         cycle_of(pool, 100), Candidates(pool.snapshot)
     )
     assert np.isfinite(found).all()
+
+
+@given(data=st.data())
+@settings(max_examples=150)
+def test_few_candidates_cost_what_they_cost_among_many(data: st.DataObject) -> None:
+    number = st.integers(0, 6)
+    pool = SmallPool(data.draw(st.integers(1, 6)))
+    policy = scorer(
+        attention_seconds_per_token_squared=1e-6,
+        kv_seconds_per_token=1e-6,
+        sequence_seconds_per_step=1e-4,
+        harm_per_request=0.3,
+        decode_weight=0.5,
+        kv_wait_weight=2.0,
+        balance_weight=1.0,
+        load_ceiling=3.0,
+    )
+    for index in range(len(pool.endpoints)):
+        blocks = data.draw(st.sampled_from([0, 20, 1000]))
+        pool.report(index, waiting=data.draw(number), running=data.draw(number), kv_blocks=blocks, kv_usage=0.5)
+        for _ in range(data.draw(st.integers(0, 3))):
+            send(pool, policy, index, data.draw(st.sampled_from([1, 100, 900])))
+    pool.now += 0.05
+    cached = {index: data.draw(number) for index in range(len(pool.endpoints)) if data.draw(st.booleans())}
+    cycle = cycle_of(pool, data.draw(st.sampled_from([0, 1, 100, 900])), cached)
+    candidates = Candidates(cycle.snapshot)
+    policy.costs_s(cycle, candidates)  # makes room for the slots
+    output = data.draw(st.sampled_from([1.0, 100.0]))
+    few = policy._costs_of_few(cycle, candidates, output)
+    assert few is not None
+    many = policy._costs_of_many(cycle, candidates, output, is_adapter=False)
+    assert few == pytest.approx(many.tolist(), rel=1e-9, abs=1e-12)
