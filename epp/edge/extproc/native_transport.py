@@ -55,6 +55,7 @@ class NativeTransport:
         self._methods = methods
         self._on_fault = on_fault
         self._server: asyncio.Server | None = None
+        self._ending = 0
         self._connections: set[Http2Protocol] = set()
         self._adopted: dict[Http2Protocol, _Adopted] = {}
         self._all_closed = asyncio.Event()
@@ -63,8 +64,8 @@ class NativeTransport:
 
     @property
     def open_streams(self) -> int:
-        """ext_proc streams that are being served."""
-        return sum(1 for stream in self._streams() if stream.path == PROCESS)
+        """ext_proc streams that are being served, and those whose handlers are about to hear of their end."""
+        return sum(1 for stream in self._streams() if stream.path == PROCESS) + self._ending
 
     async def start(self) -> None:
         """Binds and serves; `port` is the bound one. Raises RuntimeError when the address cannot be bound."""
@@ -140,7 +141,7 @@ class NativeTransport:
             methods=self._methods,
             most_message_bytes=self._settings.max_message_bytes + MESSAGE_OVERHEAD_BYTES,
             on_fault=self._on_fault,
-            later=loop.call_soon,
+            later=self._later,
         )
         return lambda: Http2Protocol(
             self._settings.limits,
@@ -158,6 +159,14 @@ class NativeTransport:
             for stream in protocol.connection.streams.values()
             if isinstance(stream.receiver, GrpcStream)
         ]
+
+    def _later(self, end: Callable[[], None]) -> None:
+        self._ending += 1
+        asyncio.get_running_loop().call_soon(self._end, end)
+
+    def _end(self, end: Callable[[], None]) -> None:
+        self._ending -= 1
+        end()
 
     def _made(self, protocol: Http2Protocol) -> None:
         if len(self._connections) >= self._settings.most_connections:
