@@ -47,5 +47,5 @@ def services_of(
         budget=budget,
         tokens=tokens,
         new_request_id=lambda: str(uuid.uuid4()),
-        wants_sample=sampler(options, every_request=routing.needs_every_usage),
+        wants_sample=sampler(options, every_request=routing.needs_every_usage, clock=clock),
     )

@@ -166,7 +166,8 @@ FLAGS: tuple[Flag, ...] = (
         _T.INT,
         "16",
         Group.REQUESTS,
-        "look into one of so many response bodies for first-token time and usage, where the proxy allows it; 0: never",
+        "look into one of so many response bodies for first-token time and usage, where the proxy allows it, and if "
+        "that is not every one (1), into at most 4 a second; 0: never",
     ),
     Flag(
         "emit-endpoint-scores",

@@ -19,6 +19,9 @@ from epp.core.state.pool_state import PoolState
 from epp.edge.observe.flow_series import FlowSeries
 from epp.edge.observe.repeated import RepeatedProblems
 
+MOST_SAMPLES_PER_S = 4.0
+"""of responses that are looked into, unless every one is wanted"""
+
 
 class Routing:
     """`port` is what the transport asks, and may be another one after `take_over`."""
@@ -111,16 +114,25 @@ def scrape_interval_s(options: ServeOptions, config: PickerConfig) -> float:
     return options.scrape_interval_s if configured is None else float(configured)
 
 
-def sampler(options: ServeOptions, *, every_request: bool) -> Callable[[], bool]:
-    """Says for each request whether its response body is to be looked at."""
+def sampler(options: ServeOptions, *, every_request: bool, clock: Clock) -> Callable[[], bool]:
+    """Says for each request whether its response body is to be looked at.
+
+    A streamed answer has a message for every token, so that looking into it takes longer than all else that is done
+    for its request; a few a second say as much of the pods as many.
+    """
     every = 1 if every_request else options.sample_responses
     if not every:
         return lambda: False
-    asked = 0
+    if every == 1:
+        return lambda: True
+    asked, next_at = 0, clock()
 
     def wants_sample() -> bool:
-        nonlocal asked
+        nonlocal asked, next_at
         asked += 1
-        return not asked % every
+        if asked < every or (now := clock()) < next_at:
+            return False
+        asked, next_at = 0, now + 1.0 / MOST_SAMPLES_PER_S
+        return True
 
     return wants_sample

@@ -88,12 +88,14 @@ class Cycle:
     told; `primary`, known when picks are told, is the one whose endpoint answers the request.
     """
 
-    __slots__ = ("ledger", "now", "primary", "products", "profile", "request", "results", "rng", "snapshot")
+    __slots__ = ("ledger", "now", "primary", "products", "profile", "request", "results", "rng", "snapshot", "tokens")
 
     def __init__(
         self, request: InferenceRequest, snapshot: PoolSnapshot, ledger: InFlightLedger, now: float, rng: Random
     ) -> None:
         self.request = request
+        self.tokens = request.token_count
+        """of the prompt"""
         self.snapshot = snapshot
         self.ledger = ledger
         self.now = now

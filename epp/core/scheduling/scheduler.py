@@ -181,7 +181,7 @@ class Scheduler:
             raise RuntimeError(f"the profile {conclusion.primary!r} is to answer and has no result")
         check_available(cycle, primary)
         endpoints = (primary.endpoint,) if conclusion.destination else primary.endpoints
-        reservation = self._ledger.reserve(primary.slot, request.token_count)
+        reservation = self._ledger.reserve(primary.slot, cycle.tokens)
         further: list[StagePick] = []
         try:
             if conclusion.stages:
@@ -230,7 +230,7 @@ class Scheduler:
         for further in conclusion.stages:
             result = cycle.results[further.profile]
             if result is not None:
-                tokens = cycle.request.token_count if further.stage is Stage.PREFILL else 0
+                tokens = cycle.tokens if further.stage is Stage.PREFILL else 0
                 endpoints = result.endpoints  # of a faulty picker, this raises an error: before anything is reserved
                 reservation = self._ledger.reserve(result.slot, tokens, is_further=True)
                 picks.append(StagePick(further.stage, endpoints, reservation, result.card))
@@ -276,11 +276,19 @@ class Scheduler:
     def released(self, reservation: Reservation) -> None:
         """The request is over, and its place given back."""
         now = self._clock()
-        self._tell(self._outcomes, lambda observer: observer.released(reservation, now))
+        for observer in self._outcomes:
+            try:
+                observer.released(reservation, now)
+            except Exception as error:  # noqa: BLE001  see _tell
+                self._note_fault(f"{type(observer).__name__} failed", "", error)
 
     def finished(self, decision: Decision, report: RequestReport) -> None:
         """What is known of a released request."""
-        self._tell(self._outcomes, lambda observer: observer.finished(decision, report))
+        for observer in self._outcomes:
+            try:
+                observer.finished(decision, report)
+            except Exception as error:  # noqa: BLE001  see _tell
+                self._note_fault(f"{type(observer).__name__} failed", "", error)
 
     def load_noted(self, slot: int, report: LoadReport) -> None:
         """A scrape of the slot's owner was stored."""

@@ -169,7 +169,7 @@ def _headers(header_map: HeaderMap) -> Headers:
 
 def _metadata(metadata: Metadata, namespace: str, key: str) -> str | list[str] | None:
     """A string or a list of strings of the filter metadata; None for anything else."""
-    if namespace not in metadata.filter_metadata:
+    if not metadata.filter_metadata or namespace not in metadata.filter_metadata:
         return None
     fields = metadata.filter_metadata[namespace].fields
     if key not in fields:

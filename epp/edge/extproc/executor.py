@@ -67,7 +67,6 @@ class StreamExecutor:
 
     def message_received(self, message: Message) -> None:
         """One message of the proxy (StreamHandler)."""
-        self._announced_bytes = 0
         try:
             event = codec.decode(message)
         except codec.MalformedMessage as error:
@@ -75,8 +74,11 @@ class StreamExecutor:
             self._stream.fail(GrpcStatus.INVALID_ARGUMENT, str(error))
             return
         try:
-            self._receive(event)
-            self._account()
+            for command in self._conversation.receive(event):
+                self._EXECUTE[type(command)](self, command)
+            if self._conversation.held_bytes != self._held_bytes or self._announced_bytes:
+                self._announced_bytes = 0
+                self._account()
         except Exception as error:  # noqa: BLE001  a fault of ours must not lose the request: Envoy goes on without us
             self._fault(error)
 

@@ -46,6 +46,7 @@ class _Record:
         "request_headers",
         "request_id",
         "scheduler_s",
+        "scores",
         "serial",
         "streaming",
         "target_model",
@@ -71,6 +72,8 @@ class _Record:
         self.serial = 0
         self.tokens = 0
         self.scheduler_s: float | None = None
+        self.scores = 0
+        """numbers on the score cards"""
         self.refusal: tuple[str, str, str, str] | None = None
         self.report: RequestReport | None = None
 
@@ -146,11 +149,12 @@ class DecisionLog:
         return self.prepare(limit=limit, request_id=request_id, model=model)()
 
     def _keep(self, record: _Record) -> None:
+        record.scores = _score_count(record)
         self._records.append(record)
-        self._scores += _score_count(record)
+        self._scores += record.scores
         while len(self._records) > self._most_records or (self._scores > self._most_scores and len(self._records) > 1):
             dropped = self._records.popleft()
-            self._scores -= _score_count(dropped)
+            self._scores -= dropped.scores
             self._under_way.pop(dropped.serial, None)
 
 

@@ -35,7 +35,7 @@ class PrefixBasedPdDecider:
 
     def wants_stage(self, cycle: Cycle, decode: ProfileResult) -> bool:
         """See the module."""
-        prompt_tokens = cycle.request.token_count
+        prompt_tokens = cycle.tokens
         if not self._least_new or prompt_tokens < self._least:
             return False
         match = prefix_match(cycle, self._producer)

@@ -59,14 +59,14 @@ class ContextLengthAware:
         if not self._filters:
             return candidates
         ranges, where = self._ranges.of(candidates.snapshot), candidates.positions
-        tokens = cycle.request.token_count
+        tokens = cycle.tokens
         in_range = ranges.is_range & (ranges.lowest <= tokens) & (tokens <= ranges.highest)
         return candidates.keep((in_range | ~ranges.is_labelled)[where])
 
     def score(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """See the module."""
         ranges, where = self._ranges.of(candidates.snapshot), candidates.positions
-        tokens = float(cycle.request.token_count)
+        tokens = float(cycle.tokens)
         lowest, highest = ranges.lowest[where], ranges.highest[where]
         width = highest - lowest
         distance = np.maximum(np.maximum(lowest - tokens, tokens - highest), 0.0)

@@ -35,7 +35,7 @@ from epp.core.scheduling.cost.coefficients import Coefficients
 from epp.core.scheduling.cost.groups import Cost
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import FEW, prefix_match
+from epp.core.scheduling.producers.approx_prefix_cache import FEW, PrefixMatch, prefix_match
 from epp.core.scheduling.scorers.normalize import lower_is_better
 from epp.core.state.columns import Derived, FloatColumn
 
@@ -93,7 +93,7 @@ class ExpectedCostScorer:
             harm=parameters.harm_per_request,
             alone=1.0 + load_factor,
             per_other_waiting=books.work.usual_s,
-            per_request=decode * (2.0 * parameters.sequence_seconds_per_step + kv_s * cycle.request.token_count),
+            per_request=decode * (2.0 * parameters.sequence_seconds_per_step + kv_s * cycle.tokens),
             per_context=decode * kv_s,
             per_context_above_mean=parameters.balance_weight * output * kv_s,
         )
@@ -135,7 +135,7 @@ class ExpectedCostScorer:
             for tokens, (_, _, others_tokens, _, _) in zip(ledger.tokens.take(slots).tolist(), shown, strict=True)
         ]
         mean, now, seconds_of_answer = sum(contexts) / len(contexts), cycle.now, output * coefficients.step_s
-        wanted = cycle.request.token_count + output
+        wanted = cycle.tokens + output
         rows = zip(
             slots.tolist(),
             shown,
@@ -170,22 +170,22 @@ class ExpectedCostScorer:
         """Books the request in the step that reserved its place (PickObserver)."""
         match = prefix_match(cycle, self._producer)
         self._books.reserve_slots(reservation.slot + 1)
-        self._books.picked(cycle, reservation, match, self._own_there_s(cycle, reservation))
+        self._books.picked(cycle, reservation, match, self._own_there_s(cycle, reservation, match))
 
     def learn(self, cycle: Cycle, reservation: Reservation) -> None:
         """Notes what was known at the pick (Learner)."""
-        self._books.learn(cycle, reservation, self._own_there_s(cycle, reservation))
-
-    def _own_there_s(self, cycle: Cycle, reservation: Reservation) -> float:
         match = prefix_match(cycle, self._producer)
-        tokens = cycle.request.token_count
+        self._books.learn(cycle, reservation, self._own_there_s(cycle, reservation, match))
+
+    def _own_there_s(self, cycle: Cycle, reservation: Reservation, match: PrefixMatch) -> float:
+        tokens = cycle.tokens
         cached = min(match.by_slot.get(reservation.slot, 0) * match.block_tokens, max(0, tokens - 1))
         return self._parameters.prefill_s(tokens, cached)
 
     def _own_s(self, cycle: Cycle, candidates: Candidates) -> Cost:
         """Prefill seconds of the uncached part, as the parameters have it; the last token is always computed."""
         match = prefix_match(cycle, self._producer)
-        tokens = cycle.request.token_count
+        tokens = cycle.tokens
         most = max(0, tokens - 1)
         if not match.by_slot:
             return self._parameters.prefill_s(tokens, 0.0)
@@ -196,7 +196,7 @@ class ExpectedCostScorer:
 
     def _own_s_of_few(self, cycle: Cycle, candidates: Candidates) -> list[float]:
         match = prefix_match(cycle, self._producer)
-        tokens = cycle.request.token_count
+        tokens = cycle.tokens
         if not match.by_slot:
             return [self._parameters.prefill_s(tokens, 0.0)] * len(candidates)
         most = max(0, tokens - 1)
@@ -221,7 +221,7 @@ class ExpectedCostScorer:
 
     def _add_kv_wait(self, costs: FloatColumn, cycle: Cycle, candidates: Candidates, answers: "_Answers") -> None:
         """Adds the seconds of waiting for room in the KV cache, where its size is known."""
-        occupancy, tokens = self._books.occupancy, cycle.request.token_count
+        occupancy, tokens = self._books.occupancy, cycle.tokens
         occupied = occupancy.tokens.take(candidates.slots) + answers.output * answers.requests
         np.maximum(occupied, answers.shown[Derived.USED_TOKENS], out=occupied)
         room = answers.shown[Derived.CAPACITY_TOKENS] - occupied

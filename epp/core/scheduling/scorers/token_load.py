@@ -37,7 +37,7 @@ class TokenLoadScorer:
         """See the module."""
         match = prefix_match(cycle, self._producer)
         cached = match.matched_blocks(candidates.slots) * match.block_tokens
-        uncached = np.maximum(cycle.request.token_count - cached, 0.0)
+        uncached = np.maximum(cycle.tokens - cached, 0.0)
         load = cycle.ledger.tokens[candidates.slots] + uncached
         scores: FloatColumn = 1.0 - np.minimum(load, self._threshold) / self._threshold
         return scores

@@ -48,7 +48,7 @@ class Http2Connection:
         self._limits = limits
         self._accept = accept
         self._on_output = on_output
-        self._is_receiving = False
+        self.is_receiving = False
         self._reader = FrameReader(self.receive_side, self, limits)
         self._blocks = HeaderBlocks(limits.header_bytes)
         self._last_id = 0
@@ -95,14 +95,14 @@ class Http2Connection:
         if self.fault is not None:
             return
         self.now = now
-        self._is_receiving = True
+        self.is_receiving = True
         try:
             self._reader.feed(data)
             self._check_waiting()
         except ConnectionFault as fault:
             self.break_off(fault)
         finally:
-            self._is_receiving = False
+            self.is_receiving = False
 
     def break_off(self, fault: ConnectionFault) -> None:
         """Says why, and ends every stream."""
@@ -149,7 +149,7 @@ class Http2Connection:
 
     def sent(self) -> None:
         """Something is in `out`."""
-        if not self._is_receiving:
+        if not self.is_receiving:
             self._on_output()
 
     def hold(self, held_bytes: int) -> None:

@@ -262,7 +262,10 @@ class GrpcStream:
             content = data[at + MESSAGE_HEAD_BYTES : stop]
             if size << SHOWN_SHARE_BITS < end:
                 content = bytes(content)
-            self._received(content)
+            try:
+                self._handler.message_received(content)
+            except Exception as error:  # noqa: BLE001  one stream must not end the others of its connection
+                self._failed(error)
             at = stop
             if self._is_over:
                 return
@@ -285,12 +288,6 @@ class GrpcStream:
             self._failed(error)
             return
         self._stream.expect(missing)
-
-    def _received(self, message: Message) -> None:
-        try:
-            self._handler.message_received(message)
-        except Exception as error:  # noqa: BLE001  as above
-            self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         self._service.on_fault("unexpected error in a stream", "", error)

@@ -102,7 +102,8 @@ class Http2Stream:
             if rest:
                 self.queue.append(rest)
             side.wait(self, framed, self._connection.now)
-        self._connection.sent()
+        if not self._connection.is_receiving:
+            self._connection.sent()
 
     def end(self, trailers: bytes) -> None:
         """Ends the stream with this header block once everything is sent."""
