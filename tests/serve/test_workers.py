@@ -269,7 +269,8 @@ async def test_what_needs_one_picker_is_refused_with_two_and_not_with_one(
         async with served_picker(tmp_path, *TWO, f"--config-file={path}"):
             pass
     assert "--workers: " in str(refusal.value)
-    async with metric_pods(1) as pods, served_picker(tmp_path, "--workers=1", f"--config-file={path}") as picker:
+    one = ("--workers=1", "--transport=native", f"--config-file={path}")
+    async with metric_pods(1) as pods, served_picker(tmp_path, *one) as picker:
         await until_ready(picker, pods)
         async with ExtProcClient(picker.ports.grpc_port) as envoy:
             await envoy.request(BodyMode.BUFFERED).send(BODY)

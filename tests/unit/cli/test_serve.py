@@ -33,7 +33,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[ServeOptions]:
         taken.append(options)
 
     monkeypatch.setattr(serving, "serve", take)
-    monkeypatch.delenv("NAMESPACE", raising=False)
+    for flag in FLAGS:
+        if flag.variable:
+            monkeypatch.delenv(flag.variable, raising=False)
     return taken
 
 
