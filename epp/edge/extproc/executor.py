@@ -35,6 +35,9 @@ from epp.edge.extproc.transport import GrpcStatus, Message, ServerStream
 
 LONGEST_WAIT_S = 119.0
 """with the conversation's margin just below the max_message_timeout of our Envoy configurations, 120 s"""
+OVERDUE_AFTER_S = 0.2
+"""whoever holds a request answers it in time and says why; only when that has not happened, the executor does. It is less
+than the margin that the proxy was told to wait beyond that"""
 BUDGET_WAIT_S = 5.0
 """how long a stream waits for room in the body budget before it is refused"""
 
@@ -178,7 +181,7 @@ class StreamExecutor:
         self._ticket = ticket
         ticket.on_answer(self._ticket_answered)
         wait_s = max(0.0, min(ticket.wait_s, LONGEST_WAIT_S - self._waited_s))
-        self._deadline = asyncio.get_running_loop().call_later(wait_s, self._overdue, wait_s)
+        self._deadline = asyncio.get_running_loop().call_later(wait_s + OVERDUE_AFTER_S, self._overdue, wait_s)
         self._receive(Held(wait_s))
 
     def _overdue(self, waited: float) -> None:

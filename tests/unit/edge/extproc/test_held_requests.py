@@ -1,5 +1,7 @@
 """Requests that routing holds with a Ticket: granted later, overdue, or withdrawn because the client went."""
 
+import asyncio
+
 import pytest
 
 from epp.core.domain.errors import DroppedReason, ResourceExhausted
@@ -74,6 +76,20 @@ async def test_withdrawn(mode: BodyMode, half_closes: bool) -> None:
         assert not ticket.is_open
         assert picker.metrics.routed == []
         assert picker.metrics.finished == []
+
+
+async def test_who_holds_a_request_says_why_it_waited_in_vain() -> None:
+    """Also where that comes a moment after the time that was promised."""
+    picker, router = holding(wait_s=0.05)
+    async with serving(picker), ExtProcClient(picker.port) as envoy:
+        sending = envoy.in_background(envoy.request(BUFFERED).send(BODY))
+        await eventually(lambda: router.held)
+        [(_, ticket)] = router.held
+        too_late = ResourceExhausted("waited too long", reason=DroppedReason.TTL_EXPIRED)
+        asyncio.get_running_loop().call_later(0.1, ticket.answer, too_late)
+        with pytest.raises(Refused) as refused:
+            await sending
+        assert refused.value.status == 429
 
 
 async def test_refused_while_waiting() -> None:
