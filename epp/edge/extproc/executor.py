@@ -36,8 +36,8 @@ from epp.edge.extproc.transport import GrpcStatus, Message, ServerStream
 LONGEST_WAIT_S = 119.0
 """with the conversation's margin just below the max_message_timeout of our Envoy configurations, 120 s"""
 OVERDUE_AFTER_S = 0.2
-"""whoever holds a request answers it in time and says why; only when that has not happened, the executor does. It is less
-than the margin that the proxy was told to wait beyond that"""
+"""whoever holds a request answers it in time and says why; only when that has not happened, the executor does. This is
+less than the margin that the proxy was told to wait beyond that"""
 BUDGET_WAIT_S = 5.0
 """how long a stream waits for room in the body budget before it is refused"""
 
