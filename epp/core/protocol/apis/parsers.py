@@ -6,6 +6,7 @@ where a gRPC parser is configured, the bodies of all other gRPC methods pass unr
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import get_args
 
 import msgspec
@@ -105,7 +106,7 @@ DEFAULT_PARSERS = ("openai-parser", "anthropic-parser", "vllmhttp-parser", "pass
 
 MOST_PATHS = 100
 LONGEST_PATH = 1_000
-"""a longer one is not remembered as it is, and so never found again"""
+"""most requests have one of very few paths, whose routes are remembered; that of a longer one is looked up anew"""
 
 
 class ParserTable:
@@ -120,8 +121,7 @@ class ParserTable:
         self._lengths = sorted({len(tail) for tail in self._by_tail}, reverse=True)
         self._has_fallback = any(PARSERS[name].is_fallback for name in self.names)
         self._knows_grpc = any(PARSERS[name].app_protocols == H2C for name in self.names)
-        self._found: dict[str, Route | None] = {}
-        """of the last paths; most requests have one of very few"""
+        self._find_again = lru_cache(MOST_PATHS)(self._look_up)
 
     def unfit_for(self, app_protocol: AppProtocol) -> tuple[str, ...]:
         """The parsers whose requests a pool of this `appProtocol` could not serve."""
@@ -144,14 +144,7 @@ class ParserTable:
         return route.usage() if route is not None and route.usage is not None else None
 
     def _find(self, path: str) -> Route | None:
-        try:
-            return self._found[path]
-        except KeyError:
-            pass
-        if len(self._found) >= MOST_PATHS:
-            self._found.clear()
-        route = self._found[path[:LONGEST_PATH]] = self._look_up(path)
-        return route
+        return self._find_again(path) if len(path) <= LONGEST_PATH else self._look_up(path)
 
     def _look_up(self, path: str) -> Route | None:
         segments = _segments(path)

@@ -4,7 +4,7 @@ import pytest
 
 from epp.core.config.catalogue import PluginKind
 from epp.core.protocol.apis import anthropic, openai, sglang_generate, vertex_ai, vllm_generate, vllm_grpc
-from epp.core.protocol.apis.parsers import DEFAULT_PARSERS, PARSERS, BodyReader, ParserTable, read_nothing
+from epp.core.protocol.apis.parsers import DEFAULT_PARSERS, LONGEST_PATH, PARSERS, BodyReader, ParserTable, read_nothing
 from epp.core.protocol.body import NO_BODY
 from epp.core.protocol.grpc_usage import VertexUsageReader, VllmEmbedUsageReader, VllmGenerateUsageReader
 from epp.core.scheduling.catalogue import CATALOGUE
@@ -98,3 +98,11 @@ def test_the_default_parsers_are_the_references() -> None:
 def test_configurations_may_name_exactly_these() -> None:
     in_catalogue = {plugin.name for plugin in CATALOGUE.types if PluginKind.PARSER in plugin.kinds}
     assert in_catalogue == set(PARSERS)
+
+
+def test_a_long_path_says_nothing_about_a_shorter_one_that_begins_like_it() -> None:
+    table = ParserTable()
+    beginning = "/v1/" + "a" * (LONGEST_PATH - len("/v1/"))
+    assert table.reads(f"{beginning}/v1/completions")
+    assert not table.reads(beginning)
+    assert table.reads(f"{beginning}/v1/completions")
