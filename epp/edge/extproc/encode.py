@@ -92,8 +92,9 @@ def encode_routing(command: SendRouting) -> Encoded:
         return metadata + _CONTINUE[Phase.REQUEST_TRAILERS], b""
     if command.body is None:
         return metadata + _mutated(command.phase, command.mutation), b""
-    common = _header_mutation(command.mutation)
-    return _with_body(command.phase, metadata, common, field_of=_BODY, body=command.body)
+    body = command.body
+    changes = _header_mutation(command.mutation) + _wrapped(b"", len(body), (_BODY, _BODY_MUTATION))
+    return metadata + _wrapped(changes, len(body), (_RESPONSE, _PHASE[command.phase])), body
 
 
 def encode_body(command: SendBody) -> Encoded:
@@ -104,24 +105,18 @@ def encode_body(command: SendBody) -> Encoded:
         _tell(response, command.metadata)
         before = response.SerializeToString()
     data = command.data
-    end = _STREAMED_END if command.end_of_stream else b""
-    piece = head_of(_STREAMED_BODY, len(data)) if len(data) else b""
-    inner = end + piece
-    size = len(inner) + len(data)
-    inner = head_of(_STREAMED_RESPONSE, size) + inner
-    size = len(inner) + len(data)
-    inner = head_of(_BODY_MUTATION, size) + inner
-    size = len(inner) + len(data)
-    inner = head_of(_RESPONSE, size) + inner
-    return before + head_of(_PHASE[command.phase], len(inner) + len(data)) + inner, data
+    inner = _STREAMED_END if command.end_of_stream else b""
+    if len(data):
+        inner += head_of(_STREAMED_BODY, len(data))
+    tags = (_STREAMED_RESPONSE, _BODY_MUTATION, _RESPONSE, _PHASE[command.phase])
+    return before + _wrapped(inner, len(data), tags), data
 
 
-def _with_body(phase: Phase, before: bytes, common: bytes, *, field_of: bytes, body: transport.Message) -> Encoded:
-    """A CommonResponse that ends with a body."""
-    head = head_of(field_of, len(body))
-    mutation = common + head_of(_BODY_MUTATION, len(head) + len(body)) + head
-    response = head_of(_RESPONSE, len(mutation) + len(body)) + mutation
-    return before + head_of(_PHASE[phase], len(response) + len(body)) + response, body
+def _wrapped(inner: bytes, body_bytes: int, tags: Iterable[bytes]) -> bytes:
+    """What stands before a body of this size that follows `inner`, in one field in another, the innermost first."""
+    for tag in tags:
+        inner = head_of(tag, len(inner) + body_bytes) + inner
+    return inner
 
 
 @lru_cache(MOST_REMEMBERED)

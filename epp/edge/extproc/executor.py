@@ -77,8 +77,7 @@ class StreamExecutor:
             self._stream.fail(GrpcStatus.INVALID_ARGUMENT, str(error))
             return
         try:
-            for command in self._conversation.receive(event):
-                self._EXECUTE[type(command)](self, command)
+            self._receive(event)
             if self._conversation.held_bytes != self._held_bytes or self._announced_bytes:
                 self._announced_bytes = 0
                 self._account()
