@@ -276,19 +276,11 @@ class Scheduler:
     def released(self, reservation: Reservation) -> None:
         """The request is over, and its place given back."""
         now = self._clock()
-        for observer in self._outcomes:
-            try:
-                observer.released(reservation, now)
-            except Exception as error:  # noqa: BLE001  see _tell
-                self._note_fault(f"{type(observer).__name__} failed", "", error)
+        self._tell(self._outcomes, lambda observer: observer.released(reservation, now))
 
     def finished(self, decision: Decision, report: RequestReport) -> None:
         """What is known of a released request."""
-        for observer in self._outcomes:
-            try:
-                observer.finished(decision, report)
-            except Exception as error:  # noqa: BLE001  see _tell
-                self._note_fault(f"{type(observer).__name__} failed", "", error)
+        self._tell(self._outcomes, lambda observer: observer.finished(decision, report))
 
     def load_noted(self, slot: int, report: LoadReport) -> None:
         """A scrape of the slot's owner was stored."""
