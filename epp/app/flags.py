@@ -100,7 +100,7 @@ FLAGS: tuple[Flag, ...] = (
         _T.TEXT,
         "",
         Group.POOL,
-        "write the pool's endpoints for Envoy (EDS) to this file; an endpoint may be picked only after its write",
+        "write the pool's endpoints for Envoy (EDS) to this file; an endpoint is picked only a moment after its write",
     ),
     Flag("disable-endpoint-subset-filter", _T.BOOL, "false", Group.POOL, "ignore Envoy's subset hint"),
     Flag(

@@ -1,11 +1,15 @@
 """Membership: takes new object states to everybody who needs them, in the order that keeps picks safe.
 
 An endpoint must be known to the proxy before it may be picked, and the proxy must not forget it while picks of it are
-on their way: added endpoints are written first, removed ones are taken out a moment later.
+on their way: added endpoints are written first and picked when the proxy has had time to read that, removed ones are
+taken out of the file a moment later.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
+
+import msgspec
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import ObjectState
@@ -15,6 +19,11 @@ from epp.edge.gateway.eds import EdsError, EdsFile
 from epp.edge.observe.logs import Logger
 from epp.edge.observe.sink import PrometheusSink
 from epp.edge.scrape.poller import Poller
+
+Address = tuple[str, int]
+
+ENVOY_READS_WITHIN_S = 0.25
+"""Envoy hears of a written file at once and reads it within milliseconds; a busy machine takes longer."""
 
 
 class EndpointFollower(Protocol):
@@ -38,6 +47,7 @@ class Membership:
         sink: PrometheusSink,
         logger: Logger,
         on_change: Callable[[], None],
+        call_later: Callable[[float, Callable[[], None]], object],
     ) -> None:
         self._roster = roster
         self._poller = poller
@@ -46,7 +56,12 @@ class Membership:
         self._sink = sink
         self._logger = logger
         self._on_change = on_change
+        self._call_later = call_later
         self._state = ObjectState(None, ())
+        self._in_force: ObjectState | None = None
+        """`_state` without the endpoints that Envoy may not have read of yet; None before the first state"""
+        self._unread: dict[Address, object] = {}
+        """addresses that Envoy may not have read of yet, each with the write that it waits for"""
         self._is_in_force = True
         self._has_left_over = False
         """whether the file still has endpoints that were removed"""
@@ -56,7 +71,8 @@ class Membership:
     def objects_changed(self, state: ObjectState) -> None:
         """Writes, then swaps the snapshot, then scrapes; when the write fails the former state stays in force.
 
-        Removed endpoints stay in the file until the next `tidy`.
+        Endpoints that join follow `ENVOY_READS_WITHIN_S` later, but for those of the first state: nobody is answered
+        before it. Removed endpoints stay in the file until the next `tidy`.
         """
         self._state = state
         self._is_in_force = False
@@ -80,15 +96,40 @@ class Membership:
     def _take_over(self) -> None:
         former = self._roster.current.endpoints
         self._write((*former, *self._state.endpoints))
-        self._has_left_over = bool({*_addresses(former)} - {*_addresses(self._state.endpoints)})
-        self._put_in_force(self._state)
+        known, wanted = {*_addresses(former)}, {*_addresses(self._state.endpoints)}
+        self._has_left_over = bool(known - wanted)
+        self._wait_for_envoy(known, wanted)
+        self._put_in_force()
+
+    def _wait_for_envoy(self, known: set[Address], wanted: set[Address]) -> None:
+        """Has those that join wait for their turn, each since its own write, if somebody can serve meanwhile.
+
+        Where there was nobody before, nobody serves either way. Where all are replaced at once, they do not wait: a
+        request that Envoy cannot place yet is better off than one that is refused for certain.
+        """
+        if self._eds is None or self._in_force is None or (known and not known & wanted):
+            self._unread = {}
+            return
+        write = object()
+        self._unread = {address: self._unread.get(address, write) for address in wanted - known}
+        if write in self._unread.values():
+            self._call_later(ENVOY_READS_WITHIN_S, partial(self._was_read, write))
+
+    def _was_read(self, write: object) -> None:
+        self._unread = {address: one for address, one in self._unread.items() if one is not write}
+        if self._is_in_force:
+            self._try(self._put_in_force)
 
     def _take_out(self) -> None:
         self._write(self._state.endpoints)
         self._has_left_over = False
 
-    def _put_in_force(self, state: ObjectState) -> None:
+    def _put_in_force(self) -> None:
+        state = self._without_unread(self._state)
         self._is_in_force = True
+        if self._unread and state == self._in_force:
+            return
+        self._in_force = state
         self._roster.objects_changed(state)
         if self._poller is not None:
             self._poller.set_endpoints(state.endpoints)
@@ -103,6 +144,12 @@ class Membership:
             rewrites=len(state.rewrites),
         )
         self._on_change()
+
+    def _without_unread(self, state: ObjectState) -> ObjectState:
+        if not self._unread:
+            return state
+        read = (endpoint for endpoint in state.endpoints if (endpoint.address, endpoint.port) not in self._unread)
+        return msgspec.structs.replace(state, endpoints=tuple(read))
 
     def _not_written(self, problem: str) -> None:
         if problem == self.problem:
@@ -120,7 +167,7 @@ class Membership:
             self._eds.write(_addresses(endpoints))
 
 
-def _addresses(endpoints: Iterable[Endpoint]) -> Iterator[tuple[str, int]]:
+def _addresses(endpoints: Iterable[Endpoint]) -> Iterator[Address]:
     return ((endpoint.address, endpoint.port) for endpoint in endpoints)
 
 

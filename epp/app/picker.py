@@ -100,6 +100,7 @@ class PickerProcess:
             sink=self._requests.sink,
             logger=self._logger,
             on_change=self._objects_changed,
+            call_later=lambda delay_s, step: asyncio.get_running_loop().call_later(delay_s, step),
         )
         self._cluster = self._open_cluster(clock)
         self._source: ObjectSource = self._cluster.source if self._cluster else self._open_files()

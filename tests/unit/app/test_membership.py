@@ -1,6 +1,6 @@
 """Membership: the order in which proxy, picks and scrapes learn of endpoints, and what happens when a write fails."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -9,7 +9,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from epp.app.membership import Membership
+from epp.app.membership import ENVOY_READS_WITHIN_S, Membership
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.model_rewrite import InferenceModelRewrite, RewriteRule, RewriteTarget
 from epp.core.domain.objective import InferenceObjective
@@ -75,6 +75,7 @@ class Rig:
 
     def __init__(self, directory: Path) -> None:
         self.steps: list[str] = []
+        self._reads: list[Callable[[], None]] = []
         self.followed: tuple[Endpoint, ...] = ()
         self.roster = Roster(InFlightLedger(), lambda: 0.0)
         self.eds = RecordingEds(directory / "eds.json", self.steps, self.roster)
@@ -94,7 +95,18 @@ class Rig:
             sink=self.sink,
             logger=structlog.get_logger(),
             on_change=lambda: self.steps.append(f"changed to {hosts(self.roster.current.endpoints)}"),
+            call_later=self._later,
         )
+
+    def _later(self, delay_s: float, step: Callable[[], None]) -> None:
+        assert delay_s == ENVOY_READS_WITHIN_S
+        self._reads.append(step)
+
+    def envoy_reads(self) -> list[str]:
+        """What happens when Envoy has had the time to read the oldest write that somebody waits for."""
+        self.steps.clear()
+        self._reads.pop(0)()
+        return list(self.steps)
 
     def take(self, *endpoints: Endpoint) -> list[str]:
         """What happens when these are the pool's endpoints, step by step."""
@@ -125,6 +137,10 @@ class _Page:
         """Nothing to close."""
 
 
+def _unexpected_wait(delay_s: float, step: Callable[[], None]) -> NoReturn:
+    raise AssertionError(f"waits {delay_s} s for {step}")
+
+
 def _unexpected(problem: object) -> NoReturn:
     raise AssertionError(problem)
 
@@ -142,26 +158,90 @@ def test_an_endpoint_is_written_before_it_may_be_picked_and_scraped_afterwards(t
 def test_followers_are_told_who_is_in_force(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.take(A, B)
-    assert rig.followed == (A, B)
+    assert list(rig.followed) == [A, B]
     rig.eds.plan = [False]
     rig.take(B, C)
-    assert rig.followed == (A, B), "the former ones stay in force"
+    assert list(rig.followed) == [A, B], "the former ones stay in force"
     rig.membership.tidy()
-    assert rig.followed == (B, C)
+    assert list(rig.followed) == [B]
+    rig.envoy_reads()
+    assert list(rig.followed) == [B, C]
 
 
 def test_a_removed_endpoint_leaves_the_file_when_picks_of_it_have_arrived(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.take(A, B)
-    assert rig.take(B, C) == [
-        "Envoy knows abc, pickable ab",
-        "scraping c, pickable bc",
-        "changed to bc",
-    ]
+    assert rig.take(B) == ["Envoy knows ab, pickable ab", "changed to b"]
     rig.steps.clear()
     rig.membership.tidy()
     rig.membership.tidy()
-    assert rig.steps == ["Envoy knows bc, pickable bc"]
+    assert rig.steps == ["Envoy knows b, pickable b"]
+
+
+def test_one_that_joins_is_picked_when_envoy_has_had_time_to_read_of_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take(A)
+    assert rig.take(A, B) == ["Envoy knows ab, pickable a"]
+    assert rig.envoy_reads() == ["scraping b, pickable ab", "changed to ab"]
+
+
+def test_another_change_meanwhile_makes_nobody_wait_longer(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take(A)
+    rig.take(A, B)
+    assert rig.take(A, B, C) == ["Envoy knows abc, pickable a"]
+    assert rig.envoy_reads() == ["scraping b, pickable ab", "changed to ab"]
+    assert rig.envoy_reads() == ["scraping c, pickable abc", "changed to abc"]
+
+
+def test_one_that_leaves_does_so_at_once_while_another_waits_to_join(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take(A, B)
+    assert rig.take(B, C) == ["Envoy knows abc, pickable ab", "changed to b"]
+    assert rig.envoy_reads() == ["scraping c, pickable bc", "changed to bc"]
+
+
+def test_nobody_waits_where_all_are_replaced_at_once(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take(A)
+    rig.take(A, B)
+    assert rig.take(B, C) == [
+        "Envoy knows abc, pickable a",
+        "scraping b, pickable bc",
+        "scraping c, pickable bc",
+        "changed to bc",
+    ]
+
+
+def test_the_first_ones_of_an_empty_pool_wait_like_others(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take()
+    assert rig.take(A) == ["Envoy knows a, pickable "]
+    assert rig.envoy_reads() == ["scraping a, pickable a", "changed to a"]
+
+
+def test_one_that_leaves_before_envoy_read_of_it_is_never_picked(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take(A)
+    rig.take(A, B)
+    assert rig.take(A) == ["Envoy knows a, pickable a", "changed to a"]
+    assert rig.take(A, B) == ["Envoy knows ab, pickable a"]
+    assert rig.envoy_reads() == [], "that was for the first time"
+    assert rig.pickable == "a"
+    rig.envoy_reads()
+    assert rig.pickable == "ab"
+
+
+def test_envoy_reads_while_a_later_change_could_not_be_written(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.take(A)
+    rig.take(A, B)
+    rig.eds.plan = [False]
+    rig.take(A, B, C)
+    assert rig.envoy_reads() == [], "the last state is not in the file"
+    rig.membership.tidy()
+    rig.envoy_reads()
+    assert rig.pickable == "abc"
 
 
 def test_one_that_comes_back_before_that_stays(tmp_path: Path) -> None:
@@ -266,6 +346,7 @@ def test_without_proxy_file_and_scraping_the_pool_is_followed_all_the_same() -> 
         sink=PrometheusSink(Dialect.GIE),
         logger=structlog.get_logger(),
         on_change=lambda: changes.append("changed"),
+        call_later=_unexpected_wait,
     )
     with capture_logs() as lines:
         membership.objects_changed(state(A, B))
