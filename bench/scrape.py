@@ -43,7 +43,7 @@ from epp.edge.scrape.dialects import Dialects
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.load_scan import LoadReader
 from epp.edge.scrape.metrics_page import MetricsPage, PageOptions
-from epp.edge.scrape.period import ScrapeBudget
+from epp.edge.scrape.period import Attention, ScrapeBudget
 from epp.edge.scrape.poller import Poller, ScrapeProblem
 from epp.edge.scrape.response_reader import ResponseReader
 from epp.lab.child_process import ChildProcess
@@ -157,7 +157,7 @@ async def scraping(pods: int, kind: Pages, *, is_busy: bool) -> Run:
             books,
             lambda endpoint: MetricsPage(endpoint, PageOptions()),
             Dialects({}, VLLM, totals_every=TOTALS_EVERY).reader_of,
-            is_busy=lambda _endpoint: is_busy,
+            attention=lambda _endpoint: Attention.BUSY if is_busy else Attention.IDLE,
             on_problem=_fail,
             budget=UNBOUNDED if is_busy else ScrapeBudget(),
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,11 +22,11 @@ from epp.app.picker_processes import PickerProcesses
 from epp.app.protocol_fit import protocol_mismatch
 from epp.app.request_side import RequestSide
 from epp.app.routing import scrape_interval_s
-from epp.app.scrape_results import ScrapeResults
+from epp.app.scrape_results import ScrapeResults, attention
+from epp.app.settled_memory import SpareMemory
 from epp.app.several_pickers import check_config
 from epp.app.transports import health_transport
 from epp.core.config.settings import PickerConfig
-from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import InvalidInput
 from epp.core.domain.ports import Clock
 from epp.edge.admin.gates import gate_for
@@ -186,9 +187,11 @@ class PickerProcess:
         return open_files(self._options, self._config, self._membership, self._object_problem, self._object_notice)
 
     async def _tidy_regularly(self) -> None:
+        spare = SpareMemory()
         while True:
             await asyncio.sleep(TIDY_EVERY_S)
             self._membership.tidy()
+            spare.look(is_idle=not self._roster.counts.open_count)
 
     def _make_poller(self, config: PickerConfig) -> Poller | None:
         if config.metrics is None:
@@ -200,7 +203,7 @@ class PickerProcess:
             ScrapeResults(self._roster, self._requests.sink, self._requests.load_changed),
             lambda endpoint: MetricsPage(endpoint, pages, tls),
             engines.reader_of,
-            is_busy=self._is_busy,
+            attention=partial(attention, self._roster),
             on_problem=self._scrape_problem,
             budget=ScrapeBudget(floor_s=interval_s, cores=self._options.scrape_cpu_budget),
         )
@@ -257,10 +260,6 @@ class PickerProcess:
         if self._config_watch is not None:
             self._config_watch.withdraw(former, problem)
         self._note_readiness()
-
-    def _is_busy(self, endpoint: Endpoint) -> bool:
-        slot = self._roster.slot_of(endpoint)
-        return slot is not None and not self._roster.counts.is_idle(slot)
 
     def _objects_changed(self) -> None:
         self._requests.pool_changed()

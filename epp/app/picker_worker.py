@@ -15,7 +15,7 @@ from epp.app.listening import bind
 from epp.app.membership import configured_names
 from epp.app.options import ServeOptions
 from epp.app.prefix_exchange import EVERY_S, PrefixExchange
-from epp.app.settled_memory import settle_memory
+from epp.app.settled_memory import SpareMemory, settle_memory
 from epp.core.domain.errors import PickerError
 from epp.core.scheduling.scheduler import Scheduler
 from epp.core.scheduling.session_token import SessionKey
@@ -197,9 +197,11 @@ class PickerWorker:
         self._channel.offer(Learned(self._exchange.taken()))
 
     async def _tell_regularly(self) -> None:
+        spare = SpareMemory()
         while True:
             await asyncio.sleep(TELL_EVERY_S)
             self._tell(0)
+            spare.look(is_idle=not self._roster.ledger.open_count)
 
     def _tell(self, asked: int) -> None:
         parts = self._parts

@@ -4,8 +4,25 @@ from collections.abc import Callable
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import LoadReport
+from epp.core.state.columns import Derived
 from epp.core.state.roster import SlotRoster
 from epp.edge.observe.sink import PrometheusSink
+from epp.edge.scrape.period import Attention
+
+CALM_KV_USAGE = 0.5
+
+
+def attention(roster: SlotRoster, endpoint: Endpoint) -> Attention:
+    """How closely the endpoint is to be watched.
+
+    Calm is one where nothing waits and nobody else's request was seen, with half of its KV cache free.
+    """
+    slot = roster.slot_of(endpoint)
+    if slot is None or roster.counts.is_idle(slot):
+        return Attention.IDLE
+    load = roster.current.load
+    is_shared = load.derived.item(slot, Derived.OTHERS) > 0.0 or load.waiting.item(slot) > 0.0
+    return Attention.BUSY if is_shared or not load.kv_usage.item(slot) < CALM_KV_USAGE else Attention.CALM
 
 
 class ScrapeResults:

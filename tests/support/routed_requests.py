@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from epp.core.domain.decision import Decision, Reservation, ScoreCard, ScorerColumn
+from epp.core.domain.decision import Decision, Reservation, ScoreCard, ScorerColumn, plain
 from epp.core.domain.endpoint import NO_LABELS, Endpoint
 from epp.core.domain.ports import Outcome, RequestReport, TokenUsage
 from epp.core.domain.request import InferenceRequest
@@ -40,7 +40,7 @@ def decision(
     """
     picked = endpoints or (endpoint(),)
     columns = tuple(ScorerColumn(plugin, weight, np.array(values)) for plugin, values in (scores or {}).items())
-    totals = weight * np.sum([column.scores for column in columns], axis=0) if columns else np.zeros(len(picked))
+    totals = weight * np.sum([plain(column.scores) for column in columns], axis=0) if columns else np.zeros(len(picked))
     return Decision(
         request=request,
         endpoints=picked,

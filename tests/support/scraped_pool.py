@@ -23,7 +23,7 @@ from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.roster import Roster
 from epp.edge.scrape.metrics_page import MetricsPage
-from epp.edge.scrape.period import ScrapeBudget
+from epp.edge.scrape.period import Attention, ScrapeBudget
 from epp.edge.scrape.poller import Poller, ScrapeProblem
 from tests.support.eventually import eventually
 
@@ -81,7 +81,7 @@ class ScrapedPool:
             self.roster,
             lambda endpoint: MetricsPage(endpoint, pages),
             dialects(options, self.config).reader_of,
-            is_busy=lambda _endpoint: True,
+            attention=lambda _endpoint: Attention.BUSY,
             on_problem=self.problems.append,
             budget=ScrapeBudget(floor_s=SOON_S, cores=1.0),
         )

@@ -32,13 +32,17 @@ class Reservation(msgspec.Struct, frozen=True, gc=False):
     """for a stage beside the endpoint that answers: a request may have several"""
 
 
+Scores = NDArray[np.float64] | list[float]
+"""one for each candidate; a plain list where there are few of them"""
+
+
 class ScorerColumn(msgspec.Struct, frozen=True, gc=False):
     """One scorer's opinion of all candidates, in their order."""
 
     plugin: str
     weight: float
-    scores: NDArray[np.float64]
-    """shape (candidates,), each in 0..1, before the weight"""
+    scores: Scores
+    """each in 0..1, before the weight"""
 
 
 class ScoreCard(msgspec.Struct, frozen=True, gc=False):
@@ -47,8 +51,13 @@ class ScoreCard(msgspec.Struct, frozen=True, gc=False):
     profile: str
     candidates: tuple[Endpoint, ...]
     columns: tuple[ScorerColumn, ...]
-    totals: NDArray[np.float64]
-    """shape (candidates,): sum of weight * score"""
+    totals: Scores
+    """sum of weight * score"""
+
+
+def plain(scores: Scores) -> list[float]:
+    """As a list."""
+    return scores if isinstance(scores, list) else scores.tolist()
 
 
 class Stage(Enum):
@@ -136,7 +145,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         """
         if self.destination != self.endpoint.destination:
             return ()
-        scored = zip(self.card.candidates, self.card.totals.tolist(), strict=True)
+        scored = zip(self.card.candidates, plain(self.card.totals), strict=True)
         return tuple([(endpoint.destination, total) for endpoint, total in scored])
 
     def response_headers(self, served: Endpoint) -> tuple[tuple[str, str], ...]:

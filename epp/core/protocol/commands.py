@@ -29,6 +29,8 @@ class Phase(Enum):
     RESPONSE_BODY = "response_body"
     RESPONSE_TRAILERS = "response_trailers"
 
+    __hash__ = object.__hash__  # of a member, there is only one; Enum's own takes a call for its name
+
 
 class Continue(msgspec.Struct, frozen=True):
     """Answer one message of the proxy; only those of the response headers and body may change anything."""

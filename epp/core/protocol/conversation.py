@@ -48,22 +48,23 @@ TIMEOUT_MARGIN_S = 1.0
 class Conversation:
     """Feed events to `receive`, execute the commands it returns, in order."""
 
+    _request: RequestSide | None = None
+    _response: ResponseSide | None = None
+    _response_mode = BodyMode.NONE
+    _request_id = ""
+    _is_grpc = False
+    _is_routing = False
+    _was_held = False
+    _decision: Decision | None = None
+    _is_over = False
+    """refused, released or only observed: nothing more to do"""
+    _is_broken_off = False
+    """refused after its decision: only the end of the stream is awaited"""
+
     def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str], *, sampled: bool) -> None:
         self._settings = settings
         self._new_request_id = new_request_id
         self._sampled = sampled
-        self._request: RequestSide | None = None
-        self._response: ResponseSide | None = None
-        self._response_mode = BodyMode.NONE
-        self._request_id = ""
-        self._is_grpc = False
-        self._is_routing = False
-        self._was_held = False
-        self._decision: Decision | None = None
-        self._is_over = False
-        """refused, released or only observed: nothing more to do"""
-        self._is_broken_off = False
-        """refused after its decision: only the end of the stream is awaited"""
 
     @property
     def request_id(self) -> str:

@@ -33,8 +33,14 @@ CONTROL_HEADERS = (
 _CONTROL_SET = frozenset(CONTROL_HEADERS)
 
 
+_FREQUENT = {str(number): number for number in range(1_000)}
+
+
 def whole_number(text: str) -> int | None:
     """`content-length` or `:status` as a number; None when it is absent or anything but at most 18 ASCII digits."""
+    number = _FREQUENT.get(text)
+    if number is not None:
+        return number
     return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else None
 
 

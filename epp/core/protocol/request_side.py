@@ -65,17 +65,17 @@ class _Side:
     """State that all modes share."""
 
     waits_for_body = False
+    held_bytes = 0
+    _headers: RequestHeaders
+    _routed_at: Phase | None = None
+    """the message whose answer carries the decision; None until routing was asked"""
+    _is_decided = False
+    _has_priority = False
+    """a `priority` is to be cut out of the body"""
 
     def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
-        self.held_bytes = 0
         self._settings = settings
         self._assembly = RequestAssembly(settings.parsers, new_request_id, settings.may_rewrite)
-        self._headers: RequestHeaders
-        self._routed_at: Phase | None = None
-        """the message whose answer carries the decision; None until routing was asked"""
-        self._is_decided = False
-        self._has_priority = False
-        """a `priority` is to be cut out of the body"""
         self._unanswered: list[Command] = []
         """answers that must not overtake the decision"""
 
@@ -211,9 +211,7 @@ class BufferedRequest(_Side):
     be edited: then after the decision.
     """
 
-    def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
-        super().__init__(settings, new_request_id)
-        self._data: Data | None = None
+    _data: Data | None = None
 
     def begin(self, event: RequestHeaders) -> list[Command]:
         """Answered at once, so that the proxy goes on to the body."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.ports import Outcome, TokenUsage
-from epp.core.protocol.chunks import cut
+from epp.core.protocol.chunks import MAX_CHUNK_BYTES, cut
 from epp.core.protocol.commands import Command, Continue, NoteFirstToken, OverrideMode, Phase, Release, SendBody
 from epp.core.protocol.events import BodyMode, Data, Headers, ResponseBodyChunk, ResponseHeaders, ResponseTrailers
 from epp.core.protocol.grpc_frames import STATUS, http_status_of, is_grpc
@@ -29,6 +29,7 @@ STREAMING_MODES = (BodyMode.STREAMED, BodyMode.FULL_DUPLEX_STREAMED)
 SSE = "text/event-stream"
 JSON = "application/json"
 CONTENT_LENGTH = "content-length"
+PASS_ON = Continue(Phase.RESPONSE_BODY)
 HeaderPairs = tuple[tuple[str, str], ...]
 
 
@@ -43,6 +44,17 @@ class ResponseSide:
     `client_model`: the name to put back; empty where the model was not rewritten. `grpc_usage` makes the reader of a
     gRPC answer; `streaming`: the request asked for a streamed answer, which in gRPC no header says.
     """
+
+    status = 0
+    is_over = False
+    _renamer: ModelRenamer | None = None
+    _usage: TokenUsage | None = None
+    _reader: UsageReader | None = None
+    _is_grpc = False
+    _is_stream = False
+    _seen_bytes = 0
+    _declared_bytes: int | None = None
+    _first = True
 
     def __init__(
         self,
@@ -62,16 +74,6 @@ class ResponseSide:
         self._client_model = client_model
         self._grpc_usage = grpc_usage
         self._reporters = reporters
-        self._renamer: ModelRenamer | None = None
-        self._usage: TokenUsage | None = None
-        self._reader: UsageReader | None = None
-        self._is_grpc = False
-        self._is_stream = False
-        self._seen_bytes = 0
-        self._declared_bytes: int | None = None
-        self._first = True
-        self.status = 0
-        self.is_over = False
 
     def headers(self, event: ResponseHeaders, set_headers: HeaderPairs = ()) -> list[Command]:
         """Answers the headers, with `set_headers`, and with the mode override where the body is wanted."""
@@ -106,22 +108,17 @@ class ResponseSide:
             self._first = False
             if self._is_stream:
                 commands.append(NoteFirstToken())
-        self._seen_bytes += len(event.data)
         data = event.data
-        if self._reader is not None or self._renamer is not None:
+        self._seen_bytes += len(data)
+        if self._reader is not None:
             data = bytes(data)
-            if self._reader is not None:
-                self._reader.feed(data)
-        metadata = self._end() if event.end_of_stream else ()
-        was = data
-        if self._renamer is not None:
-            data = self._renamer.feed(bytes(data))
-        if self._mode is not BodyMode.FULL_DUPLEX_STREAMED:
-            commands.append(self._passed_on(data, was=was, metadata=metadata))
-            return commands
-        *pieces, last = cut(data)
-        commands += [SendBody(Phase.RESPONSE_BODY, piece, end_of_stream=False) for piece in pieces]
-        commands.append(SendBody(Phase.RESPONSE_BODY, last, event.end_of_stream, metadata))
+            self._reader.feed(data)
+        if event.end_of_stream or self._renamer is not None or len(data) > MAX_CHUNK_BYTES:
+            commands += self._passed_on(data, is_last=event.end_of_stream)
+        elif self._mode is BodyMode.FULL_DUPLEX_STREAMED:
+            commands.append(SendBody(Phase.RESPONSE_BODY, data, end_of_stream=False))
+        else:
+            commands.append(PASS_ON)
         return commands
 
     def trailers(self, event: ResponseTrailers) -> list[Command]:
@@ -164,11 +161,21 @@ class ResponseSide:
             return EventStreamRenamer(self._client_model)
         return JsonRenamer(self._client_model) if JSON in event.headers.get("content-type", "") else None
 
-    def _passed_on(self, data: Data, *, was: Data, metadata: tuple[MetadataNumber, ...]) -> Continue:
+    def _passed_on(self, data: Data, *, is_last: bool) -> list[Command]:
+        """A piece that is the last one, or is changed, or has to be cut."""
+        metadata = self._end() if is_last else ()
+        was = data
+        if self._renamer is not None:
+            data = self._renamer.feed(bytes(data))
+        if self._mode is BodyMode.FULL_DUPLEX_STREAMED:
+            *pieces, last = cut(data)
+            commands: list[Command] = [SendBody(Phase.RESPONSE_BODY, piece, end_of_stream=False) for piece in pieces]
+            commands.append(SendBody(Phase.RESPONSE_BODY, last, is_last, metadata))
+            return commands
         if data is was:
-            return Continue(Phase.RESPONSE_BODY, metadata=metadata)
+            return [Continue(Phase.RESPONSE_BODY, metadata=metadata)]
         length = ((CONTENT_LENGTH, str(len(data))),) if self._mode is BodyMode.BUFFERED else ()
-        return Continue(Phase.RESPONSE_BODY, length, body=bytes(data), metadata=metadata)
+        return [Continue(Phase.RESPONSE_BODY, length, body=bytes(data), metadata=metadata)]
 
     def _override(self) -> BodyMode | None:
         if not self._may_override or self._mode is not BodyMode.NONE or self.status != 200:

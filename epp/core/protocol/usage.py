@@ -42,7 +42,7 @@ class _Answer(msgspec.Struct):
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
-MARKS = (b'"usage"', b'"meta_info"')
+USAGE, META_INFO = MARKS = (b'"usage"', b'"meta_info"')
 """an event without any of them has no usage"""
 
 
@@ -120,6 +120,9 @@ class SseUsageReader:
 
     def feed(self, data: bytes) -> None:
         """The next piece."""
+        if not self._carry and data.endswith(b"\n") and USAGE not in data and META_INFO not in data:
+            self._overlong = False
+            return
         if self._overlong:
             newline = data.find(b"\n")
             if newline < 0:

@@ -37,13 +37,10 @@ class PriorityPolicy(msgspec.Struct, frozen=True):
     highest: int = 100
 
 
-def header_value(headers: Mapping[str, str], names: tuple[str, ...]) -> str:
-    """The first non-empty header of several spellings, empty when there is none."""
-    for name in names:
-        value = headers.get(name)
-        if value:
-            return value
-    return ""
+def header_value(headers: Mapping[str, str], names: tuple[str, str]) -> str:
+    """The first non-empty header of two spellings, empty when there is none."""
+    first, second = names
+    return headers.get(first) or headers.get(second) or ""
 
 
 def resolve_priority(

@@ -21,22 +21,28 @@ MOST_TOKENS = 1e12
 ScrapedSignal = Literal["waiting", "running", "kv_usage"]
 
 
+FEW = 32
+"""candidates up to which plain numbers are quicker than arrays"""
+
+
 class Candidates:
     """An ordered choice among the endpoints of a snapshot."""
 
-    __slots__ = ("positions", "slots", "snapshot")
+    __slots__ = ("_plain_slots", "positions", "slots", "snapshot")
 
     def __init__(self, snapshot: PoolSnapshot, positions: Positions | None = None) -> None:
         self.snapshot = snapshot
         self.positions: Positions = np.arange(len(snapshot.endpoints)) if positions is None else positions
         self.slots: Positions = snapshot.slots if positions is None else snapshot.slots[positions]
+        self._plain_slots: list[int] | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def endpoint(self, index: int) -> Endpoint:
         """The endpoint of candidate number `index`."""
-        return self.snapshot.endpoints[int(self.positions[index])]
+        everyone = self.snapshot.endpoints
+        return everyone[index if self.slots is self.snapshot.slots else int(self.positions[index])]
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -45,6 +51,14 @@ class Candidates:
         if self.slots is self.snapshot.slots:
             return everyone
         return tuple(everyone[position] for position in self.positions.tolist())
+
+    @property
+    def plain_slots(self) -> list[int]:
+        """`slots` as plain numbers; not to be changed."""
+        plain = self._plain_slots
+        if plain is None:
+            plain = self._plain_slots = self.slots.tolist()
+        return plain
 
     def keep(self, indices: Sequence[int] | NDArray[np.intp] | NDArray[np.bool_]) -> "Candidates":
         """The candidates at `indices` in that order, or where a boolean mask is true."""
@@ -67,7 +81,7 @@ class ProfileResult(msgspec.Struct, frozen=True):
     @property
     def slot(self) -> int:
         """Of the endpoint that was picked."""
-        return int(self.left.slots[self.picked[0]])
+        return self.left.slots.item(self.picked[0])
 
     @property
     def endpoint(self) -> Endpoint:

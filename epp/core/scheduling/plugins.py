@@ -60,11 +60,29 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class PlainScorer(Scorer, Protocol):
+    """A Scorer that is quicker in plain numbers where there are few candidates."""
+
+    def score_plainly(self, cycle: Cycle, candidates: Candidates) -> list[float] | None:
+        """As `score`, with no score outside of 0..1; None: `score` has to be asked this time."""
+        ...
+
+
+@runtime_checkable
 class Picker(Protocol):
     """Chooses among scored candidates."""
 
     def pick(self, cycle: Cycle, candidates: Candidates, totals: FloatColumn) -> list[int]:
         """Indices into `candidates`, best first; never empty for a non-empty choice."""
+        ...
+
+
+@runtime_checkable
+class PlainPicker(Picker, Protocol):
+    """A Picker that is quicker in plain numbers where there are few candidates."""
+
+    def pick_plainly(self, cycle: Cycle, candidates: Candidates, totals: list[float]) -> list[int]:
+        """As `pick`."""
         ...
 
 

@@ -34,7 +34,6 @@ from epp.core.scheduling.request_control import NamedProducer, NoteFault, Reques
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
 
-T = TypeVar("T")
 Marker = Callable[[Endpoint], tuple[str, str] | None]
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -120,9 +119,13 @@ class Scheduler:
         self._learners = policy.learners
         plugins = policy.plugins
         self._observers = tuple(plugin for plugin in plugins if isinstance(plugin, PickObserver))
-        self._memories = tuple(plugin for plugin in plugins if isinstance(plugin, SlotMemory))
-        self._outcomes = tuple(plugin for plugin in plugins if isinstance(plugin, OutcomeObserver))
-        self._loads = tuple(plugin for plugin in plugins if isinstance(plugin, LoadObserver))
+        outcomes = [plugin for plugin in plugins if isinstance(plugin, OutcomeObserver)]
+        self._on_moved = tuple((plugin, plugin.moved) for plugin in outcomes)
+        self._on_first_token = tuple((plugin, plugin.first_token) for plugin in outcomes)
+        self._on_released = tuple((plugin, plugin.released) for plugin in outcomes)
+        self._on_finished = tuple((plugin, plugin.finished) for plugin in outcomes)
+        self._on_load = tuple((plugin, plugin.load_noted) for plugin in plugins if isinstance(plugin, LoadObserver))
+        self._on_renewal = tuple((plugin, plugin.forget_slot) for plugin in plugins if isinstance(plugin, SlotMemory))
         self._request_markers = tuple(plugin for plugin in plugins if isinstance(plugin, RequestMarker))
         self._mark_answers(policy)
 
@@ -180,7 +183,7 @@ class Scheduler:
         if primary is None:
             raise RuntimeError(f"the profile {conclusion.primary!r} is to answer and has no result")
         check_available(cycle, primary)
-        endpoints = (primary.endpoint,) if conclusion.destination else primary.endpoints
+        endpoints = (primary.endpoint,) if conclusion.destination or len(primary.picked) == 1 else primary.endpoints
         reservation = self._ledger.reserve(primary.slot, cycle.tokens)
         further: list[StagePick] = []
         try:
@@ -261,37 +264,33 @@ class Scheduler:
 
     def forget_slot(self, slot: int) -> None:
         """The slot has a new owner."""
-        self._tell(self._memories, lambda memory: memory.forget_slot(slot))
+        self._tell(self._on_renewal, slot)
 
     def moved(self, reservation: Reservation, slot: int) -> None:
         """The request is served by the owner of `slot`."""
-        now = self._clock()
-        self._tell(self._outcomes, lambda observer: observer.moved(reservation, slot, now))
+        self._tell(self._on_moved, reservation, slot, self._clock())
 
     def first_token(self, reservation: Reservation) -> None:
         """The first token of the request was seen."""
-        now = self._clock()
-        self._tell(self._outcomes, lambda observer: observer.first_token(reservation, now))
+        self._tell(self._on_first_token, reservation, self._clock())
 
     def released(self, reservation: Reservation) -> None:
         """The request is over, and its place given back."""
-        now = self._clock()
-        self._tell(self._outcomes, lambda observer: observer.released(reservation, now))
+        self._tell(self._on_released, reservation, self._clock())
 
     def finished(self, decision: Decision, report: RequestReport) -> None:
         """What is known of a released request."""
-        self._tell(self._outcomes, lambda observer: observer.finished(decision, report))
+        self._tell(self._on_finished, decision, report)
 
     def load_noted(self, slot: int, report: LoadReport) -> None:
         """A scrape of the slot's owner was stored."""
-        now = self._clock()
-        self._tell(self._loads, lambda observer: observer.load_noted(slot, report, now))
+        self._tell(self._on_load, slot, report, self._clock())
 
-    def _tell(self, observers: tuple[T, ...], tell: Callable[[T], None]) -> None:
+    def _tell(self, observers: tuple[tuple[object, Callable[P, None]], ...], *args: P.args, **kwargs: P.kwargs) -> None:
         """Whoever fails to note something does not keep the others from it, nor the request from its end."""
-        for observer in observers:
+        for observer, tell in observers:
             try:
-                tell(observer)
+                tell(*args, **kwargs)
             except Exception as error:  # noqa: BLE001  see above
                 self._note_fault(f"{type(observer).__name__} failed", "", error)
 

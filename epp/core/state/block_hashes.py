@@ -1,12 +1,13 @@
 """Chained block hashes of a prompt: equal hashes at block i mean equal data from the beginning to the end of block i.
 
 The first 64 blocks are a chain of xxh3 in a plain loop, which is quickest for short prompts. The rest is hashed at
-once: each block by a mixed multilinear hash over its 32- or 64-bit words, the chain as a running sum of the block
-hashes, each mixed with its position and all started from the 64th hash. Both are 64 bits wide; multipliers are fixed,
-so that every process computes the same hashes.
+once, by a multilinear hash over its 32- or 64-bit words: each word is mixed and multiplied by a factor that belongs to
+its place, and the chain is the running sum of these, started from the 64th hash, at the end of every block. Both are 64
+bits wide; the factors are fixed, so that every process computes the same hashes.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import xxhash
@@ -15,21 +16,41 @@ from numpy.typing import NDArray
 BlockHash = int
 Chain = Sequence[BlockHash] | NDArray[np.uint64]
 LOOPED_BLOCKS = 64
+MOST_SEEDS = 1_000
+LONGEST_REMEMBERED_SEED = 2_000
+"""characters"""
 WORD_BYTES = 8
 HALF_WORD_BYTES = 4
 
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_MIX = np.uint64(0xD6E8FEB86659FD93)
-_SHIFT = np.uint64(32)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_HALF = np.uint64(32)
 
 
 def _odd_numbers(count: int) -> NDArray[np.uint64]:
-    """Fixed pseudo-random odd numbers, one per word of a block."""
-    digest = xxhash.xxh3_64_intdigest
-    return np.array([digest(number.to_bytes(4, "little")) | 1 for number in range(count)], dtype=np.uint64)
+    """Fixed pseudo-random odd numbers, one per word of a prompt (splitmix64; public domain, Sebastiano Vigna)."""
+    numbers = np.arange(1, count + 1, dtype=np.uint64) * _MIX
+    numbers ^= numbers >> np.uint64(30)
+    numbers *= np.uint64(0xBF58476D1CE4E5B9)
+    numbers ^= numbers >> np.uint64(27)
+    numbers *= np.uint64(0x94D049BB133111EB)
+    numbers ^= numbers >> np.uint64(31)
+    return numbers | np.uint64(1)
 
 
-_WORD_FACTORS: dict[int, NDArray[np.uint64]] = {}
+class _Factors:
+    """By place of the word; made for the longest prompt so far, 8 bytes a word."""
+
+    def __init__(self) -> None:
+        self._numbers = _odd_numbers(1 << 12)
+
+    def first(self, count: int) -> NDArray[np.uint64]:
+        """Those of the first `count` words."""
+        if count > len(self._numbers):
+            self._numbers = _odd_numbers(1 << (count - 1).bit_length())
+        return self._numbers[:count]
+
+
+_FACTORS = _Factors()
 
 
 def hash_blocks(data: memoryview | bytes, block_bytes: int, seed_text: str, most_blocks: int) -> Chain:
@@ -38,14 +59,12 @@ def hash_blocks(data: memoryview | bytes, block_bytes: int, seed_text: str, most
     `block_bytes` is a multiple of 4. `seed_text` holds what must not be mixed: model or adapter, salt, block size.
     """
     digest = xxhash.xxh3_64_intdigest
-    previous = digest(seed_text.encode("utf-8", "surrogatepass"))
+    previous = _seed(seed_text) if len(seed_text) <= LONGEST_REMEMBERED_SEED else _seed.__wrapped__(seed_text)
     view = memoryview(data)
     count = min(len(view) // block_bytes, most_blocks)
-    looped = []
     head = bytes(view[: min(count, LOOPED_BLOCKS) * block_bytes])  # slices of bytes are made faster than of a view
-    for start in range(0, len(head), block_bytes):
-        previous = digest(head[start : start + block_bytes], previous)
-        looped.append(previous)
+    starts = range(0, len(head), block_bytes)
+    looped = [previous := digest(head[start : start + block_bytes], previous) for start in starts]
     if count <= LOOPED_BLOCKS:
         return looped
     chain = np.empty(count, dtype=np.uint64)
@@ -55,24 +74,19 @@ def hash_blocks(data: memoryview | bytes, block_bytes: int, seed_text: str, most
     return chain
 
 
+@lru_cache(MOST_SEEDS)
+def _seed(text: str) -> BlockHash:
+    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
+
+
 def _hash_at_once(data: memoryview, block_bytes: int, start: BlockHash) -> NDArray[np.uint64]:
     """Chained hashes of all blocks of `data`."""
     if block_bytes % WORD_BYTES == 0:
-        words = np.frombuffer(data, dtype="<u8").reshape(-1, block_bytes // WORD_BYTES)
+        words, width = np.frombuffer(data, dtype="<u8"), block_bytes // WORD_BYTES
     else:
-        words = np.frombuffer(data, dtype="<u4").astype(np.uint64).reshape(-1, block_bytes // HALF_WORD_BYTES)
-    width = words.shape[1]
-    factors = _WORD_FACTORS.get(width)
-    if factors is None:
-        factors = _WORD_FACTORS[width] = _odd_numbers(width)[:, np.newaxis]
-    mixed = np.multiply(words.T, _MULTIPLIER, order="C")  # word by word: numpy is slow over rows as short as a block
-    mixed ^= mixed >> _SHIFT
-    mixed *= factors
-    mixed ^= mixed >> _SHIFT
-    blocks = mixed.sum(axis=0, dtype=np.uint64)
-    blocks += np.arange(1, len(blocks) + 1, dtype=np.uint64) * _MULTIPLIER
-    blocks ^= blocks >> _SHIFT
-    blocks *= _MIX
-    blocks ^= blocks >> _SHIFT
-    blocks[:1] += np.uint64(start)
-    return np.cumsum(blocks, dtype=np.uint64)
+        words, width = np.frombuffer(data, dtype="<u4").astype(np.uint64), block_bytes // HALF_WORD_BYTES
+    mixed = np.multiply(words, _MIX)
+    mixed ^= mixed >> _HALF  # else words that differ in their highest bits alone would differ there alone in the sum
+    mixed *= _FACTORS.first(len(mixed))
+    mixed[:1] += np.uint64(start)
+    return np.cumsum(mixed, dtype=np.uint64)[width - 1 :: width]

@@ -17,8 +17,6 @@ import numpy as np
 
 from epp.core.state.block_hashes import BlockHash, Chain
 
-STALE_ENTRIES_PER_NODE = 4
-
 
 class _Node:
     """A run of blocks below `parent`; `held` is blocks and stamp by slot."""
@@ -35,13 +33,15 @@ class _Node:
 
 
 class _Slot:
-    """What one slot holds: a heap of (stamp, -depth, number, node), in which entries may be out of date."""
+    """What one slot holds: a heap of (stamp, -depth, number, node), one for each node.
 
-    __slots__ = ("blocks", "clock", "heap", "nodes")
+    Stamps in the heap may be older than those of the nodes, which are brought up to date when they come to the top.
+    """
+
+    __slots__ = ("blocks", "clock", "heap")
 
     def __init__(self) -> None:
         self.blocks = 0
-        self.nodes = 0
         self.clock = 0
         self.heap: list[tuple[int, int, int, _Node]] = []
 
@@ -74,15 +74,20 @@ class PrefixIndex:
         matched: dict[int, int] = {}
         node, at, end = self._root, 0, len(chain)
         while at < end:
-            child = node.children.get(int(chain[at]))
+            child = node.children.get(chain[at])
             if child is None:
                 break
-            common = _common(child.blocks, chain, at)
-            for slot, (blocks, _) in child.held.items():
-                matched[slot] = at + (min(common, blocks))
-            if common < len(child.blocks):
+            blocks = child.blocks
+            common = len(blocks)
+            upto = at + common
+            if upto > end or blocks[common - 1] != chain[upto - 1]:
+                common = _common(blocks, chain, at)
+                upto = at + common
+            for slot, (held, _) in child.held.items():
+                matched[slot] = upto if held >= common else at + held
+            if common < len(blocks):
                 break
-            node, at = child, at + common
+            node, at = child, upto
         return matched
 
     def insert(self, slot: int, chain: Chain, capacity: int) -> None:
@@ -90,26 +95,25 @@ class PrefixIndex:
         state = self._slots.get(slot)
         if state is None:
             state = self._slots[slot] = _Slot()
-        state.clock += 1
-        for node in self._path(chain[:capacity]):
+        clock = state.clock = state.clock + 1
+        for node in self._path(chain if len(chain) <= capacity else chain[:capacity]):
             before = node.held.get(slot)
-            state.blocks += len(node.blocks) - (before[0] if before else 0)
-            state.nodes += before is None
-            node.held[slot] = (len(node.blocks), state.clock)
-            self._push(state, state.clock, node)
+            blocks = len(node.blocks)
+            node.held[slot] = (blocks, clock)
+            if before is None:
+                state.blocks += blocks
+                self._push(state, clock, node)
+            else:
+                state.blocks += blocks - before[0]
         while state.blocks > capacity:
             self._evict(slot, state, state.blocks - capacity)
-        if len(state.heap) > STALE_ENTRIES_PER_NODE * (state.nodes + 1):
-            state.heap = [entry for entry in state.heap if _is_current(entry, slot)]
-            heapq.heapify(state.heap)
 
     def forget(self, slot: int) -> None:
         """The slot holds nothing any more."""
         state = self._slots.pop(slot, None)
         if state is None:
             return
-        nodes = {id(entry[3]): entry[3] for entry in state.heap if _is_current(entry, slot)}
-        for node in sorted(nodes.values(), key=lambda node: node.depth, reverse=True):
+        for node in sorted([entry[3] for entry in state.heap], key=lambda node: node.depth, reverse=True):
             del node.held[slot]
             _shrink(node)
 
@@ -118,16 +122,17 @@ class PrefixIndex:
         path = []
         node, at, end = self._root, 0, len(chain)
         while at < end:
-            child = node.children.get(int(chain[at]))
+            child = node.children.get(chain[at])
             if child is None:
-                child = _Node(node, at, _owned(chain[at:]))
-                node.children[int(chain[at])] = child
+                child = node.children[int(chain[at])] = _Node(node, at, _owned(chain[at:]))
+                common = end - at
             else:
-                common = _common(child.blocks, chain, at)
-                if common < len(child.blocks):
+                common = len(child.blocks)
+                if at + common > end or child.blocks[common - 1] != chain[at + common - 1]:
+                    common = _common(child.blocks, chain, at)
                     self._split(child, common)
             path.append(child)
-            node, at = child, at + len(child.blocks)
+            node, at = child, at + common
         return path
 
     def _split(self, node: _Node, at: int) -> None:
@@ -142,22 +147,19 @@ class PrefixIndex:
             if blocks > at:
                 node.held[slot] = (at, stamp)
                 rest.held[slot] = (blocks - at, stamp)
-                state = self._slots[slot]
-                state.nodes += 1
-                self._push(state, stamp, rest)
+                self._push(self._slots[slot], stamp, rest)
 
     def _push(self, state: _Slot, stamp: int, node: _Node) -> None:
         self._entries += 1  # tells equal entries apart, so that nodes are never compared
         heapq.heappush(state.heap, (stamp, -node.depth, self._entries, node))
 
     def _evict(self, slot: int, state: _Slot, excess: int) -> None:
-        """Takes up to `excess` blocks off the end of the slot's least recently used node."""
-        entry = state.heap[0]
-        node = entry[3]
-        if not _is_current(entry, slot):
-            heapq.heappop(state.heap)
-            return
+        """Takes up to `excess` blocks off the end of the slot's least recently used node, as soon as that is known."""
+        stamp_here, depth, number, node = state.heap[0]
         blocks, stamp = node.held[slot]
+        if stamp != stamp_here:
+            heapq.heapreplace(state.heap, (stamp, depth, number, node))
+            return
         if blocks > excess:
             node.held[slot] = (blocks - excess, stamp)
             state.blocks -= excess
@@ -165,7 +167,6 @@ class PrefixIndex:
             heapq.heappop(state.heap)
             del node.held[slot]
             state.blocks -= blocks
-            state.nodes -= 1
         _shrink(node)
 
     def _walk(self) -> Iterator[_Node]:
@@ -176,18 +177,14 @@ class PrefixIndex:
             todo.extend(node.children.values())
 
 
-def _is_current(entry: tuple[int, int, int, _Node], slot: int) -> bool:
-    stamp, _, _, node = entry
-    held = node.held.get(slot)
-    return held is not None and held[1] == stamp
-
-
 def _common(blocks: Chain, chain: Chain, at: int) -> int:
-    """How many blocks of a node agree with the chain from `at` on; the first one does.
+    """How many blocks of a node agree with the chain from `at` on; the first one does, not all do.
 
     Hashes are chained: where one agrees, all before it do, so bisection finds the place.
     """
-    last = min(len(blocks), len(chain) - at) - 1
+    last = len(blocks) - 1
+    if at + last >= len(chain):
+        last = len(chain) - at - 1
     if blocks[last] == chain[at + last]:
         return last + 1
     low, high = 0, last

@@ -28,8 +28,11 @@ SUBSET_KEY = "x-gateway-destination-endpoint-subset"
 
 _REQUEST_BODY, _RESPONSE_BODY = 0x22, 0x2A
 """tags of these fields of ProcessingRequest (protobuf encoding: number << 3 | wire type)"""
+_BODIES = frozenset((_REQUEST_BODY, _RESPONSE_BODY))
 _BODY, _END_OF_STREAM = 0x0A, 0x10
 """of these fields of HttpBody"""
+ONE_BYTE = 0x7F
+"""the largest number that a varint has one byte for"""
 _EMPTY_METADATA = b"\x42\x00"
 """metadata_context without content, which Envoy puts behind everything"""
 
@@ -40,12 +43,11 @@ class MalformedMessage(PickerError):
 
 def decode(data: Message) -> Event:
     """The event of one ProcessingRequest; raises MalformedMessage."""
-    if len(data) > 2:
-        tag = data[0]
-        if tag in (_REQUEST_BODY, _RESPONSE_BODY):
-            chunk = _plain_body(data, tag)
-            if chunk is not None:
-                return chunk
+    tag = data[0] if len(data) else 0
+    if tag in _BODIES:
+        chunk = _plain_body(data, tag)
+        if chunk is not None:
+            return chunk
     try:
         message = ProcessingRequest.FromString(bytes(data))
     except DecodeError as error:
@@ -58,36 +60,44 @@ def decode(data: Message) -> Event:
 
 def _plain_body(data: Message, tag: int) -> RequestBodyChunk | ResponseBodyChunk | None:
     """A message with a body and nothing else, as encoders write it; None for any other, which is for the library."""
-    size, at = _length(data, 1)
-    end = at + size
-    if size < 0 or (end != len(data) and data[end:] != _EMPTY_METADATA):
-        return None
-    body: Message = b""
-    if at < end and data[at] == _BODY:
-        size, at = _length(data, at + 1)
-        if size < 0 or at + size > end:
+    try:
+        size, at = _number(data, 1)
+        end = at + size
+        if end != len(data) and data[end:] != _EMPTY_METADATA:
             return None
-        body = data[at : at + size]
-        at += size
-    is_last = False
-    if at + 2 == end and data[at] == _END_OF_STREAM and data[at + 1] <= 1:
-        is_last = data[at + 1] == 1
-        at = end
-    if at != end:
+        body: Message = b""
+        if at < end and data[at] == _BODY:
+            size, at = _number(data, at + 1)
+            stop = at + size
+            if stop > end:
+                return None
+            body = data[at:stop]
+            at = stop
+        is_last = False
+        if at != end:
+            if at + 2 != end or data[at] != _END_OF_STREAM or data[at + 1] > 1:
+                return None
+            is_last = data[at + 1] == 1
+    except IndexError:  # it is cut off
         return None
     return RequestBodyChunk(body, is_last) if tag == _REQUEST_BODY else ResponseBodyChunk(body, is_last)
 
 
-def _length(data: Message, at: int) -> tuple[int, int]:
-    """The varint that begins at `at` and where it ends; -1 for one that is cut off or longer than any length."""
-    value = shift = 0
-    for place in range(at, min(at + 4, len(data))):
-        byte = data[place]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place + 1
-        shift += 7
-    return -1, at
+def _number(data: Message, at: int) -> tuple[int, int]:
+    """The varint that begins at `at`, as far as numbers of this size go, and where it ends; raises IndexError."""
+    value = data[at]
+    if value <= ONE_BYTE:
+        return value, at + 1
+    byte = data[at + 1]
+    if byte <= ONE_BYTE:
+        return value & ONE_BYTE | byte << 7, at + 2
+    value = value & ONE_BYTE | (byte & ONE_BYTE) << 7
+    for place in (2, 3):
+        byte = data[at + place]
+        value |= (byte & ONE_BYTE) << 7 * place
+        if byte <= ONE_BYTE:
+            return value, at + place + 1
+    return len(data), at  # longer than any message
 
 
 def _request_headers(message: ProcessingRequest) -> RequestHeaders:

@@ -105,11 +105,16 @@ def encode_body(command: SendBody) -> Encoded:
         _tell(response, command.metadata)
         before = response.SerializeToString()
     data = command.data
-    inner = _STREAMED_END if command.end_of_stream else b""
-    if len(data):
-        inner += head_of(_STREAMED_BODY, len(data))
-    tags = (_STREAMED_RESPONSE, _BODY_MUTATION, _RESPONSE, _PHASE[command.phase])
-    return before + _wrapped(inner, len(data), tags), data
+    return before + _before_piece(command.phase, len(data), command.end_of_stream), data
+
+
+@lru_cache(MOST_REMEMBERED)
+def _before_piece(phase: Phase, size: int, end_of_stream: bool) -> bytes:
+    """What stands before a piece of a body."""
+    inner = _STREAMED_END if end_of_stream else b""
+    if size:
+        inner += head_of(_STREAMED_BODY, size)
+    return _wrapped(inner, size, (_STREAMED_RESPONSE, _BODY_MUTATION, _RESPONSE, _PHASE[phase]))
 
 
 def _wrapped(inner: bytes, body_bytes: int, tags: Iterable[bytes]) -> bytes:

@@ -45,23 +45,27 @@ BUDGET_WAIT_S = 5.0
 class StreamExecutor:
     """StreamHandler of one ext_proc stream."""
 
+    # Most requests leave these as they are.
+    _request: InferenceRequest | None = None
+    _decision: Decision | None = None
+    _is_released = False
+    _ticket: Ticket | None = None
+    _token_wait: TokenWait | None = None
+    _waited_s = 0.0
+    """for token ids; the wait for a place must end that much earlier"""
+    _deadline: asyncio.TimerHandle | None = None
+    _first_token_at: float | None = None
+    _served = ""
+    _held_bytes = 0
+    _announced_bytes = 0
+    """of a message that is not whole yet"""
+    _waits_for_room = False
+
     def __init__(self, services: Services, stream: ServerStream) -> None:
         self._services = services
         self._stream = stream
         self._conversation = Conversation(services.settings, services.new_request_id, sampled=services.wants_sample())
         self._started_at = services.clock()
-        self._request: InferenceRequest | None = None
-        self._decision: Decision | None = None
-        self._ticket: Ticket | None = None
-        self._token_wait: TokenWait | None = None
-        self._waited_s = 0.0
-        """for token ids; the wait for a place must end that much earlier"""
-        self._deadline: asyncio.TimerHandle | None = None
-        self._first_token_at: float | None = None
-        self._served = ""
-        self._held_bytes = 0
-        self._announced_bytes = 0
-        """of a message that is not whole yet"""
 
     def message_announced(self, message_bytes: int) -> None:
         """A long message is on its way, which takes as much room (StreamHandler)."""
@@ -104,10 +108,12 @@ class StreamExecutor:
             self._receive(StreamEnded())
         finally:
             self._drop_deadline()
-            self._services.budget.leave(self)
-            self._services.budget.change(-self._held_bytes)
-            self._held_bytes = 0
-            if self._decision is not None and self._services.routing.release(self._decision):
+            if self._held_bytes or self._waits_for_room:
+                self._services.budget.leave(self)
+                self._services.budget.change(-self._held_bytes)
+                self._held_bytes = 0
+            decision = self._decision
+            if decision is not None and not self._is_released and self._services.routing.release(decision):
                 error = RuntimeError("the conversation ended without a release")
                 self._services.faults.fault("reservation released late", self._request_id, error)
 
@@ -223,8 +229,7 @@ class StreamExecutor:
         services.metrics.request_routed(answer)
         services.routing.dispatched(answer, self._break_off)
         if lessons:  # they hold the prompt, but the decision stays until the response is over
-            sees_answer = self._conversation.sees_answer(answer)
-            asyncio.get_running_loop().call_soon(_learn, tuple(lessons), sees_answer)
+            services.lessons.add(tuple(lessons), sees_answer=self._conversation.sees_answer(answer))
             lessons.clear()
         self._receive(Decided(answer))
 
@@ -271,22 +276,25 @@ class StreamExecutor:
             self._services.routing.first_token(self._decision)
 
     def _release(self, command: Release) -> None:
-        decision = self._decision
-        if decision is None or not self._services.routing.release(decision):
+        services, decision = self._services, self._decision
+        if decision is None:
+            return
+        self._is_released = True
+        if not services.routing.release(decision):
             return
         started = self._started_at
         report = RequestReport(
             outcome=command.outcome,
             status=command.status,
-            duration_s=self._services.clock() - started,
+            duration_s=services.clock() - started,
             request_bytes=decision.request.body_bytes,
             response_bytes=command.response_bytes,
             first_token_s=None if self._first_token_at is None else self._first_token_at - started,
             usage=command.usage,
             served=self._served,
         )
-        self._services.metrics.request_finished(decision, report)
-        self._services.routing.finished(decision, report)
+        services.metrics.request_finished(decision, report)
+        services.routing.finished(decision, report)
 
     def _account(self) -> None:
         """Brings the body budget up to date and stops reading where it is exceeded."""
@@ -299,6 +307,7 @@ class StreamExecutor:
         budget.change(delta)
         if delta > 0 and budget.is_full and self._deadline is None and self._token_wait is None:
             self._stream.pause_reading()
+            self._waits_for_room = True
             budget.wait(self, self._room_again)
             self._deadline = asyncio.get_running_loop().call_later(BUDGET_WAIT_S, self._no_room)
 
@@ -335,8 +344,3 @@ class StreamExecutor:
         NoteFirstToken: _note_first_token,
         Release: _release,
     }
-
-
-def _learn(lessons: tuple[Callable[..., None], ...], sees_answer: bool) -> None:
-    for lesson in lessons:
-        lesson(sees_answer=sees_answer)

@@ -11,6 +11,7 @@ from epp.core.domain.request import InferenceRequest
 from epp.core.flow.ticket import BreakOff, Ticket
 from epp.core.protocol.request_side import ConversationSettings
 from epp.edge.extproc.body_budget import BodyBudget
+from epp.edge.extproc.lessons import Lessons
 
 
 class RoutingPort(Protocol):
@@ -44,3 +45,4 @@ class Services(msgspec.Struct, frozen=True):
     """whether the next request's response body is to be looked at"""
     tokens: TokenSource | None = None
     """who tells token ids before a request is routed; None where no plugin has a use for them"""
+    lessons: Lessons = msgspec.field(default_factory=Lessons)

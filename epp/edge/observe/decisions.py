@@ -1,6 +1,7 @@
 """The last decisions and why they were made. Recording keeps references; words are made when somebody asks.
 
-A record never holds a request or an exception: the one would keep a body alive, the other its whole call stack.
+A record never holds a prompt or an exception: the one would keep a body alive, the other its whole call stack. The
+request of a decision has none, and its lessons, which have, are cleared when they were learned.
 """
 
 from collections import deque
@@ -10,7 +11,7 @@ from operator import itemgetter
 
 import msgspec
 
-from epp.core.domain.decision import Decision, Disaggregation, ScoreCard, StagePick
+from epp.core.domain.decision import Decision, Disaggregation, ScoreCard, StagePick, plain
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import Refusal
 from epp.core.domain.ports import RequestReport
@@ -28,51 +29,20 @@ MOST_RECORDS = 1_000
 MOST_SCORES = 2_000_000
 """numbers kept by all records together, 16 MB; large pools keep fewer decisions"""
 MOST_CANDIDATES_SHOWN = 100
+UNREAD = InferenceRequest(request_id="", fairness_id="", method="", path="")
+"""stands for one of which nothing is known"""
 
 
 class _Record:
-    __slots__ = (
-        "body_bytes",
-        "card",
-        "disaggregation",
-        "endpoints",
-        "fairness_id",
-        "further",
-        "model",
-        "model_rewrite",
-        "priority",
-        "refusal",
-        "report",
-        "request_headers",
-        "request_id",
-        "scheduler_s",
-        "scores",
-        "serial",
-        "streaming",
-        "target_model",
-        "tokens",
-        "when",
-    )
+    """`decision` and `report` of a request that was routed, `refusal` of one that was not."""
 
-    def __init__(self, when: float, request: InferenceRequest | None) -> None:
+    __slots__ = ("decision", "refusal", "report", "request", "scores", "when")
+
+    def __init__(self, when: float, request: InferenceRequest | None, decision: Decision | None, scores: int) -> None:
         self.when = when
-        self.request_id = request.request_id if request else ""
-        self.model = request.model if request else ""
-        self.target_model = request.target_model if request else ""
-        self.model_rewrite = request.model_rewrite if request else ""
-        self.priority = request.priority if request else 0
-        self.fairness_id = request.fairness_id if request else ""
-        self.streaming = request.streaming if request else False
-        self.body_bytes = request.body_bytes if request else 0
-        self.endpoints: tuple[Endpoint, ...] = ()
-        self.card: ScoreCard | None = None
-        self.further: tuple[StagePick, ...] = ()
-        self.request_headers: tuple[tuple[str, str], ...] = ()
-        self.disaggregation: Disaggregation | None = None
-        self.serial = 0
-        self.tokens = 0
-        self.scheduler_s: float | None = None
-        self.scores = 0
+        self.request = request
+        self.decision = decision
+        self.scores = scores
         """numbers on the score cards"""
         self.refusal: tuple[str, str, str, str] | None = None
         self.report: RequestReport | None = None
@@ -100,21 +70,16 @@ class DecisionLog:
 
     def request_routed(self, decision: Decision) -> None:
         """Remembers the decision (MetricSink)."""
-        record = _Record(self._wall_clock(), decision.request)
-        record.endpoints = decision.endpoints
-        record.card = decision.card
-        record.further = decision.further
-        record.request_headers = decision.request_headers
-        record.disaggregation = decision.disaggregation
-        record.serial = decision.reservation.serial
-        record.tokens = decision.reservation.tokens
-        record.scheduler_s = decision.scheduler_s
-        self._under_way[record.serial] = record
+        scores = _scores_on(decision.card)
+        for pick in decision.further:
+            scores += _scores_on(pick.card)
+        record = _Record(self._wall_clock(), decision.request, decision, scores)
+        self._under_way[decision.reservation.serial] = record
         self._keep(record)
 
     def request_refused(self, request: InferenceRequest | None, refusal: Refusal) -> None:
         """Remembers why (MetricSink)."""
-        record = _Record(self._wall_clock(), request)
+        record = _Record(self._wall_clock(), request.without_prompt() if request else None, None, 0)
         reason = refusal.reason.value if refusal.reason else ""
         record.refusal = (refusal.code, refusal.message, refusal.hint, reason)
         self._keep(record)
@@ -137,9 +102,10 @@ class DecisionLog:
         for record in reversed(self._records):
             if len(chosen) >= limit:
                 break
-            if request_id and record.request_id != request_id:
+            request = record.request or UNREAD
+            if request_id and request.request_id != request_id:
                 continue
-            if model and model not in (record.model, record.target_model):
+            if model and model not in (request.model, request.target_model):
                 continue
             chosen.append(record)
         return lambda: [msgspec.to_builtins(_explained(record)) for record in chosen]
@@ -149,20 +115,13 @@ class DecisionLog:
         return self.prepare(limit=limit, request_id=request_id, model=model)()
 
     def _keep(self, record: _Record) -> None:
-        record.scores = _score_count(record)
         self._records.append(record)
         self._scores += record.scores
         while len(self._records) > self._most_records or (self._scores > self._most_scores and len(self._records) > 1):
             dropped = self._records.popleft()
             self._scores -= dropped.scores
-            self._under_way.pop(dropped.serial, None)
-
-
-def _score_count(record: _Record) -> int:
-    count = _scores_on(record.card) if record.card else 0
-    for pick in record.further:
-        count += _scores_on(pick.card)
-    return count
+            if dropped.decision is not None:
+                self._under_way.pop(dropped.decision.reservation.serial, None)
 
 
 def _scores_on(card: ScoreCard) -> int:
@@ -170,32 +129,45 @@ def _scores_on(card: ScoreCard) -> int:
 
 
 def _explained(record: _Record) -> ExplainedDecision:
-    named = _named(record.endpoints)
-    card = record.card
-    candidates = list(_explained_candidates(card)) if card else []
-    return ExplainedDecision(
+    request, decision = record.request or UNREAD, record.decision
+    explained = ExplainedDecision(
         when=datetime.fromtimestamp(record.when, UTC).isoformat(timespec="milliseconds"),
-        request_id=_writable(record.request_id),
-        model=_writable(record.model),
-        target_model=_writable(record.target_model),
-        model_rewrite=_writable(record.model_rewrite),
-        priority=record.priority,
-        fairness_id=_writable(record.fairness_id),
-        streaming=record.streaming,
-        body_bytes=record.body_bytes,
-        prompt_tokens=record.tokens,
-        scheduler_s=record.scheduler_s,
-        picked=named[0] if named else None,
-        fallbacks=named[1:],
-        profile=card.profile if card else "",
-        weights=_weights(card) if card else {},
-        candidates=candidates[:MOST_CANDIDATES_SHOWN],
-        candidates_left_off=max(0, len(candidates) - MOST_CANDIDATES_SHOWN),
-        stages=[_explained_stage(pick) for pick in record.further],
-        disaggregation=_split(record.disaggregation),
-        request_headers=dict(record.request_headers),
+        request_id=_writable(request.request_id),
+        model=_writable(request.model),
+        target_model=_writable(request.target_model),
+        model_rewrite=_writable(request.model_rewrite),
+        priority=request.priority,
+        fairness_id=_writable(request.fairness_id),
+        streaming=request.streaming,
+        body_bytes=request.body_bytes,
+        prompt_tokens=0,
+        scheduler_s=None,
+        picked=None,
+        fallbacks=[],
+        profile="",
+        weights={},
+        candidates=[],
+        candidates_left_off=0,
         refusal=ExplainedRefusal(*map(_writable, record.refusal)) if record.refusal else None,
         end=_explained_end(record.report) if record.report else None,
+    )
+    if decision is None:
+        return explained
+    named, card = _named(decision.endpoints), decision.card
+    candidates = list(_explained_candidates(card))
+    return msgspec.structs.replace(
+        explained,
+        prompt_tokens=decision.reservation.tokens,
+        scheduler_s=decision.scheduler_s,
+        picked=named[0],
+        fallbacks=named[1:],
+        profile=card.profile,
+        weights=_weights(card),
+        candidates=candidates[:MOST_CANDIDATES_SHOWN],
+        candidates_left_off=max(0, len(candidates) - MOST_CANDIDATES_SHOWN),
+        stages=[_explained_stage(pick) for pick in decision.further],
+        disaggregation=_split(decision.disaggregation),
+        request_headers=dict(decision.request_headers),
     )
 
 
@@ -239,8 +211,8 @@ def _explained_end(report: RequestReport) -> ExplainedEnd:
 
 
 def _explained_candidates(card: ScoreCard) -> Iterator[ExplainedCandidate]:
-    columns = [(column.plugin, column.scores.tolist()) for column in card.columns]
-    ranked = sorted(enumerate(card.totals.tolist()), key=itemgetter(1), reverse=True)
+    columns = [(column.plugin, plain(column.scores)) for column in card.columns]
+    ranked = sorted(enumerate(plain(card.totals)), key=itemgetter(1), reverse=True)
     for position, total in ranked:
         endpoint = card.candidates[position]
         scores = {plugin: values[position] for plugin, values in columns}

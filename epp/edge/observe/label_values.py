@@ -34,6 +34,8 @@ class BoundedValues:
 
     def value(self, raw: str) -> str:
         """The label value that stands for `raw`."""
+        if raw in self._kept:
+            return raw
         value = printable(raw)
         if value in self._kept or value in self._known:
             return value

@@ -72,8 +72,8 @@ class PrometheusSink:
         """Counts the request in the set of its final model and priority (MetricSink)."""
         request = decision.request
         series = self._store.of(request)
-        priority = self._store.priority_label(request.priority)
-        series.requests[priority] = series.requests.get(priority, 0) + 1
+        counts, priority = series.requests, self._store.priority_label(request.priority)
+        counts[priority] = counts.get(priority, 0) + 1
         series.running += 1
         series.request_bytes.observe(request.body_bytes)
         self._open[decision.reservation.serial] = series

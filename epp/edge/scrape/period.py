@@ -5,11 +5,14 @@ scrape waits a whole period and then for the answer, so no period is longer than
 
     idle period  = 0.8 * promise
     rate left    = budget / cost - idle endpoints / idle period
-    busy period  = busy endpoints / rate left, at least the floor (50 ms), at most the idle period
+    busy period  = (busy endpoints + calm ones / 2) / rate left, at least the floor (50 ms), at most the idle period
+    calm period  = 2 * busy period, at most the idle period
 
     slot        = 8 scrapes' time at these periods, at least 5 ms, at most 50 ms and 0.3 of the shortest period
 
-Busy are the endpoints with requests of ours in flight: their numbers decide picks now. The budget is a fraction of a
+Busy are the endpoints with requests of ours in flight: their numbers decide picks now. Calm are those of them whose
+last page showed nothing that our own books do not say better, and that are far from their limits: a page costs the
+engine a few milliseconds of the process that serves requests. The budget is a fraction of a
 core, the cost CPU seconds per scrape as measured; the promise goes before the budget. An endpoint that fails is asked
 half as often after each failure, down to once a second.
 
@@ -19,6 +22,7 @@ older.
 """
 
 import math
+from enum import Enum
 
 import msgspec
 
@@ -26,6 +30,7 @@ SMALL_POOL_ENDPOINTS = 1000
 SMALL_POOL_PROMISE_S = 1.0
 LARGE_POOL_PROMISE_S = 5.0
 PROMISE_SHARE = 0.8
+CALM_FACTOR = 2.0
 LONGEST_BACKOFF_S = 1.0
 _MOST_DOUBLINGS = 10
 _FIRST_COST_S = 0.0003
@@ -36,6 +41,14 @@ _SCRAPES_OF_A_SLOT = 8  # more would keep a request waiting that comes in betwee
 _SLOT_SHARE = 0.3
 _SHORTEST_SLOT_S = 0.005
 _LONGEST_SLOT_S = 0.05
+
+
+class Attention(Enum):
+    """How closely an endpoint is to be watched; see the module."""
+
+    IDLE = "idle"
+    CALM = "calm"
+    BUSY = "busy"
 
 
 class ScrapeBudget(msgspec.Struct, frozen=True):
@@ -49,9 +62,16 @@ class Periods(msgspec.Struct, frozen=True):
     """Seconds between two scrapes of one endpoint."""
 
     busy_s: float
+    calm_s: float
     idle_s: float
     slot_s: float = _SHORTEST_SLOT_S
     """how long endpoints that are due may wait for others"""
+
+    def of(self, attention: Attention) -> float:
+        """The period of an endpoint that is watched so."""
+        if attention is Attention.BUSY:
+            return self.busy_s
+        return self.calm_s if attention is Attention.CALM else self.idle_s
 
     def after_failures(self, period_s: float, failures: int) -> float:
         """The period of an endpoint that failed so many times in a row."""
@@ -72,15 +92,18 @@ class CostEstimate:
         self.cost_s = max(self.cost_s + _COST_WEIGHT * (cost_s - self.cost_s), _LEAST_COST_S)
 
 
-def plan_periods(endpoints: int, busy: int, cost_s: float, budget: ScrapeBudget) -> Periods:
-    """See the module; `busy` of the `endpoints` have requests of ours."""
+def plan_periods(endpoints: int, busy: int, cost_s: float, budget: ScrapeBudget, *, calm: int = 0) -> Periods:
+    """See the module; of the `endpoints`, `busy` and `calm` have requests of ours."""
     promise_s = SMALL_POOL_PROMISE_S if endpoints <= SMALL_POOL_ENDPOINTS else LARGE_POOL_PROMISE_S
     slowest_s = max(PROMISE_SHARE * promise_s, budget.floor_s)
-    rate_left = budget.cores / cost_s - (endpoints - busy) / slowest_s
-    busy_s = busy / rate_left if rate_left > 0.0 else slowest_s
+    idle = endpoints - busy - calm
+    rate_left = budget.cores / cost_s - idle / slowest_s
+    busy_s = (busy + calm / CALM_FACTOR) / rate_left if rate_left > 0.0 else slowest_s
     busy_s = math.ceil(busy_s / _STEP_S) * _STEP_S
     busy_s = min(max(busy_s, budget.floor_s), slowest_s)
-    rate = busy / busy_s + (endpoints - busy) / slowest_s
-    longest_s = min(_SLOT_SHARE * (busy_s if busy else slowest_s), _LONGEST_SLOT_S)
+    calm_s = min(CALM_FACTOR * busy_s, slowest_s)
+    rate = busy / busy_s + calm / calm_s + idle / slowest_s
+    shortest_s = busy_s if busy else calm_s if calm else slowest_s
+    longest_s = min(_SLOT_SHARE * shortest_s, _LONGEST_SLOT_S)
     slot_s = min(_SCRAPES_OF_A_SLOT / rate, longest_s) if rate else longest_s
-    return Periods(busy_s=busy_s, idle_s=slowest_s, slot_s=max(slot_s, _SHORTEST_SLOT_S))
+    return Periods(busy_s=busy_s, calm_s=calm_s, idle_s=slowest_s, slot_s=max(slot_s, _SHORTEST_SLOT_S))

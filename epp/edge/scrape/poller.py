@@ -18,7 +18,7 @@ from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import Clock, LoadReport, LoadSink
 from epp.edge.scrape.load_scan import NO_LOAD
 from epp.edge.scrape.metrics_page import PageError, Told
-from epp.edge.scrape.period import CostEstimate, Periods, ScrapeBudget, plan_periods
+from epp.edge.scrape.period import Attention, CostEstimate, Periods, ScrapeBudget, plan_periods
 from epp.edge.scrape.timetable import Timetable
 
 PLAN_PERIOD_S = 0.1
@@ -66,7 +66,7 @@ class _Target:
         self.page = page
         self.read_load = read_load
         self.told: Told
-        self.is_busy = False
+        self.attention = Attention.IDLE
         self.is_asked = False
         """its page is on the way"""
         self.asking_cpu_s: float | None = None
@@ -89,7 +89,7 @@ class Poller:
         open_page: Callable[[Endpoint], Page],
         reader_of: Callable[[Endpoint], ReadLoad],
         *,
-        is_busy: Callable[[Endpoint], bool],
+        attention: Callable[[Endpoint], Attention],
         on_problem: Callable[[ScrapeProblem], None],
         budget: ScrapeBudget,
         clock: Clock = time.monotonic,
@@ -98,12 +98,12 @@ class Poller:
     ) -> None:
         """`reader_of` is asked when an endpoint is new or has changed.
 
-        `is_busy`: whether the endpoint has requests of ours in flight; called every 100 ms for each endpoint.
+        `attention` is asked every 100 ms for each endpoint.
         """
         self._sink = sink
         self._open_page = open_page
         self._reader_of = reader_of
-        self._is_busy = is_busy
+        self._attention = attention
         self._on_problem = on_problem
         self._budget = budget
         self._clock = clock
@@ -162,16 +162,21 @@ class Poller:
                 target.page.close()
 
     def _plan(self, now: float) -> None:
-        """Every 100 ms: who is busy, and what that means for everybody's period."""
+        """Every 100 ms: who is to be watched how closely, and what that means for everybody's period."""
         if now < self._next_plan:
             return
         self._next_plan = now + PLAN_PERIOD_S
         former = self._periods
-        changed = [target for target in self._targets.values() if target.is_busy != self._is_busy(target.endpoint)]
-        for target in changed:
-            target.is_busy = not target.is_busy
-        busy = sum(target.is_busy for target in self._targets.values())
-        self._periods = plan_periods(len(self._targets), busy, self._cost.cost_s, self._budget)
+        changed = []
+        numbers = dict.fromkeys(Attention, 0)
+        for target in self._targets.values():
+            attention = self._attention(target.endpoint)
+            numbers[attention] += 1
+            if attention is not target.attention:
+                target.attention = attention
+                changed.append(target)
+        busy, calm = numbers[Attention.BUSY], numbers[Attention.CALM]
+        self._periods = plan_periods(len(self._targets), busy, self._cost.cost_s, self._budget, calm=calm)
         for target in changed if self._periods == former else self._targets.values():
             self._set_period(target, now)
 
@@ -179,8 +184,7 @@ class Poller:
         self._timetable.set_period(target.identity, self._period_s(target), now)
 
     def _period_s(self, target: _Target) -> float:
-        period_s = self._periods.busy_s if target.is_busy else self._periods.idle_s
-        return self._periods.after_failures(period_s, target.failures)
+        return self._periods.after_failures(self._periods.of(target.attention), target.failures)
 
     def _ask(self, target: _Target) -> None:
         if target.is_asked:

@@ -1,12 +1,14 @@
 """How many prompt tokens of our requests in flight lie in the KV cache of each slot, shared prefixes counted once.
 
-A prompt's chain of block hashes is cut into pieces at fixed blocks (4, 8, 16, 32, 64, 96, ...). Hashes are chained, so
-the hash at the end of a piece names the whole prompt up to there; each slot counts who holds which piece, and a piece
-counts for its tokens once however many hold it. What follows the last cut counts for each request by itself, which is
-the error: at most 32 blocks a request.
+A prompt's chain of block hashes is cut into pieces at fixed blocks: 4, 8, 16, 32, 64, then every 32, from 512 on 16
+cuts until the number is doubled. Hashes are chained, so the hash at the end of a piece names the whole prompt up to
+there; each slot counts who holds which piece, and a piece counts for its tokens once however many hold it. What follows
+the last cut counts for each request by itself, which is the error: at most 32 blocks a request, or a 16th of it.
 
 Memory: at most MOST_PIECES pieces per request in flight (some 150 bytes each), and none once it is over.
 """
+
+from bisect import bisect_right
 
 import msgspec
 import numpy as np
@@ -15,13 +17,29 @@ from epp.core.scheduling.cost.slot_cells import grown
 from epp.core.state.block_hashes import Chain
 from epp.core.state.columns import FloatColumn
 
-FIRST_CUTS = (4, 8, 16, 32)
-"""in blocks; most prompts are short"""
 STRIDE = 32
-MOST_PIECES = 256
-"""some 130,000 tokens of 16-token blocks; what comes after them is not shared"""
-BLOCKS_OF: tuple[int, ...] = (0, *FIRST_CUTS, *range(2 * STRIDE, STRIDE * (MOST_PIECES - len(FIRST_CUTS) + 2), STRIDE))
+CUTS_PER_DOUBLING = 16
+MOST_BLOCKS = 1 << 17
+"""some two million tokens of 16-token blocks; what comes after them is not shared"""
+
+
+def _cuts() -> list[int]:
+    cuts = [4, 8, 16]
+    cut = stride = STRIDE
+    while cut <= MOST_BLOCKS:
+        cuts.append(cut)
+        if cut >= 2 * CUTS_PER_DOUBLING * stride:
+            stride *= 2
+        cut += stride
+    return cuts
+
+
+CUTS = _cuts()
+"""in blocks; most prompts are short"""
+MOST_PIECES = len(CUTS)
+BLOCKS_OF = (0, *CUTS)
 """blocks in so many first pieces"""
+_LAST_BLOCKS = np.array(CUTS) - 1
 
 
 class _Held(msgspec.Struct, gc=False):
@@ -87,27 +105,35 @@ class KvOccupancy:
         return BLOCKS_OF[number] * block_tokens
 
     def _add(self, held: _Held) -> None:
-        counts = self._counts.setdefault(held.slot, {}) if held.pieces else {}
+        slot, pieces = held.slot, held.pieces
         known = 0
-        for piece in held.pieces:
-            count = counts.get(piece, 0)
-            counts[piece] = count + 1
-            known += count > 0
-        self.tokens[held.slot] += self._own_tokens(held, known)
+        if pieces:
+            counts = self._counts.get(slot)
+            if counts is None:
+                counts = self._counts[slot] = {}
+            for piece in pieces:
+                if piece in counts:
+                    counts[piece] += 1
+                    known += 1
+                else:
+                    counts[piece] = 1
+        self.tokens[slot] += self._own_tokens(held, known)
 
     def _subtract(self, held: _Held) -> None:
-        counts = self._counts[held.slot] if held.pieces else {}
+        slot, pieces = held.slot, held.pieces
         left = 0
-        for piece in held.pieces:
-            count = counts[piece] - 1
-            if count:
-                counts[piece] = count
-                left += 1
-            else:
-                del counts[piece]
-        self.tokens[held.slot] -= self._own_tokens(held, left)
-        if held.pieces and not counts:
-            del self._counts[held.slot]
+        if pieces:
+            counts = self._counts[slot]
+            for piece in pieces:
+                count = counts[piece]
+                if count > 1:
+                    counts[piece] = count - 1
+                    left += 1
+                else:
+                    del counts[piece]
+            if not counts:
+                del self._counts[slot]
+        self.tokens[slot] -= self._own_tokens(held, left)
 
     def _own_tokens(self, held: _Held, shared: int) -> int:
         """Tokens that nobody else there holds; the `shared` first pieces are others' too."""
@@ -116,9 +142,8 @@ class KvOccupancy:
 
 def pieces_of(chain: Chain) -> list[int]:
     """The hashes at the cuts."""
-    blocks = len(chain)
-    pieces = [int(chain[cut - 1]) for cut in FIRST_CUTS if cut <= blocks]
-    if blocks >= 2 * STRIDE:
-        rest = chain[2 * STRIDE - 1 :: STRIDE]
-        pieces += (rest.tolist() if isinstance(rest, np.ndarray) else list(rest))[: MOST_PIECES - len(pieces)]
-    return pieces
+    pieces = bisect_right(CUTS, len(chain))
+    if isinstance(chain, np.ndarray):
+        found: list[int] = chain[_LAST_BLOCKS[:pieces]].tolist()
+        return found
+    return [chain[cut - 1] for cut in CUTS[:pieces]]

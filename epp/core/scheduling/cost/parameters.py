@@ -41,5 +41,8 @@ class ExpectedCostParameters(Section, frozen=True):
 
     def prefill_s(self, tokens: float, cached: Cached) -> Cached:
         """Seconds to compute the rest of a prompt, before learning; for one number of `cached` tokens or a column."""
-        token_s, square_s = self.prefill_seconds_per_token, self.attention_seconds_per_token_squared
-        return tokens * (token_s + square_s * tokens) - cached * (token_s + square_s * cached)
+        return self.whole_s(tokens) - self.whole_s(cached)
+
+    def whole_s(self, tokens: Cached) -> Cached:
+        """The same for so many tokens of which nothing is cached."""
+        return tokens * (self.prefill_seconds_per_token + self.attention_seconds_per_token_squared * tokens)

@@ -22,6 +22,10 @@ class Ramp:
         self._born_at = grown(self._born_at, slot + 1, -np.inf)
         self._unborn.add(slot)
 
+    def is_over(self, now: float) -> bool:
+        """Whether nobody is new, so that `add_to` would change nothing."""
+        return self._has_begun and not self._unborn and now - self._youngest_at >= self._ramp_s
+
     def add_to(self, costs: FloatColumn, slots: Positions, now: float) -> FloatColumn:
         """`costs` of the owners of `slots`, with the mean cost on top for new ones, less and less."""
         if self._unborn:

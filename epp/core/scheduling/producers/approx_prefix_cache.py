@@ -8,6 +8,7 @@ matches with holes, a block size of at least 64 tokens whatever the engine's, a 
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -15,7 +16,7 @@ import numpy as np
 
 from epp.core.domain.decision import Reservation
 from epp.core.domain.request import InferenceRequest, PromptKind
-from epp.core.scheduling.cycle import Candidates, Cycle, Positions
+from epp.core.scheduling.cycle import FEW, Candidates, Cycle, Positions
 from epp.core.state.block_hashes import Chain, hash_blocks
 from epp.core.state.columns import FloatColumn
 from epp.core.state.prefix_index import PrefixIndex
@@ -24,9 +25,10 @@ BYTES_PER_TOKEN = 4
 DEFAULT_BLOCK_TOKENS = 16
 DEFAULT_CAPACITY_BLOCKS = 31250
 DEFAULT_MOST_TOKENS = 131072
-FEW = 32
-"""candidates that are looked up one by one"""
-
+MOST_SEEDS = 1_000
+"""remembered: most requests are for one of few models"""
+LONGEST_REMEMBERED_SALT = 200
+"""characters"""
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -154,5 +156,13 @@ def prompt_chain(request: InferenceRequest, block_tokens: int, most_blocks: int)
     prompt = request.prompt
     if prompt.kind is PromptKind.NONE:
         return []
-    seed = f"{request.target_model}\0{request.cache_salt}\0{block_tokens}\0{prompt.kind.value}"
+    salt = request.cache_salt
+    text_of = _seed_text if len(salt) <= LONGEST_REMEMBERED_SALT else _seed_text.__wrapped__
+    seed = text_of(request.target_model, salt, block_tokens, prompt.kind is PromptKind.TEXT)
     return hash_blocks(prompt.data, block_tokens * BYTES_PER_TOKEN, seed, most_blocks)
+
+
+@lru_cache(MOST_SEEDS)
+def _seed_text(model: str, cache_salt: str, block_tokens: int, is_text: bool) -> str:
+    kind = PromptKind.TEXT if is_text else PromptKind.TOKEN_IDS
+    return f"{model}\0{cache_salt}\0{block_tokens}\0{kind.value}"

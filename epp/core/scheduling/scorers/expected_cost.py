@@ -24,6 +24,7 @@ Source: the cost that came out best of the policies compared in bench/simulate; 
 H100.
 """
 
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -34,9 +35,9 @@ from epp.core.scheduling.cost.books import CostBooks
 from epp.core.scheduling.cost.coefficients import Coefficients
 from epp.core.scheduling.cost.groups import Cost
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
-from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import FEW, PrefixMatch, prefix_match
-from epp.core.scheduling.scorers.normalize import lower_is_better
+from epp.core.scheduling.cycle import FEW, Candidates, Cycle
+from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch, prefix_match
+from epp.core.scheduling.scorers.normalize import lower_is_better, lower_is_better_plainly
 from epp.core.state.columns import Derived, FloatColumn
 
 ZERO = np.zeros(())
@@ -52,6 +53,7 @@ class ExpectedCostScorer:
         self._parameters = parameters
         self._producer = parameters.prefix_match_info_producer_name
         self._books = CostBooks(parameters)
+        self._rows = _Rows()
         # What becomes of requests and pods is told to the books themselves.
         self.moved = self._books.moved
         self.first_token = self._books.first_token
@@ -73,35 +75,85 @@ class ExpectedCostScorer:
         """See the module."""
         return lower_is_better(self.costs_s(cycle, candidates))
 
+    def score_plainly(self, cycle: Cycle, candidates: Candidates) -> list[float] | None:
+        """See PlainScorer."""
+        costs = self.plain_costs_s(cycle, candidates)
+        return None if costs is None else lower_is_better_plainly(costs)
+
     def costs_s(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         """J of every candidate in seconds, shape (candidates,)."""
-        books, now = self._books, cycle.now
-        books.reserve_slots(len(cycle.snapshot.load))
-        output = self._output_tokens(cycle)
-        is_adapter = books.adapters.is_adapter(cycle.request.target_model)
-        few = None
-        if len(candidates) <= FEW and not is_adapter and not self._parameters.group_label:
-            few = self._costs_of_few(cycle, candidates, output)
-        costs = self._costs_of_many(cycle, candidates, output, is_adapter=is_adapter) if few is None else np.array(few)
-        return books.ramp.add_to(costs, candidates.slots, now)
+        self._books.reserve_slots(len(cycle.snapshot.load))
+        costs = self._costs_of_many(cycle, candidates)
+        return self._books.ramp.add_to(costs, candidates.slots, cycle.now)
+
+    def plain_costs_s(self, cycle: Cycle, candidates: Candidates) -> list[float] | None:
+        """The same in plain numbers, which takes a third of the time for ten candidates.
+
+        None where pods are new or of several kinds, or a scrape is stale.
+        """
+        books, slots, ledger, load, now = self._books, candidates.slots, cycle.ledger, cycle.snapshot.load, cycle.now
+        if self._parameters.group_label:
+            return None
+        updated_at = load.updated_at.take(slots).tolist()
+        if min(updated_at) < now - cycle.snapshot.metrics_stale_after_s or not books.ramp.is_over(now):
+            return None
+        books.reserve_slots(len(load))
+        coefficients, output = books.groups.everybody, self._output_tokens(cycle)
+        harm, alone, per_waiting, per_request, per_context, per_above = self._terms(cycle, output, coefficients.kv_s)
+        harm, alone = harm * coefficients.prefill_scale, alone * coefficients.prefill_scale
+        answer_s, wanted = output * coefficients.step_s, cycle.tokens + output
+        shown, others_tokens = self._rows.of(candidates, updated_at)
+        in_flight, tokens = ledger.requests.take(slots).tolist(), ledger.tokens.take(slots).tolist()
+        mean = (sum(tokens) + others_tokens) / len(tokens)
+        costs = []
+        for slot, (others, others_waiting, context, used, capacity), ours, our_tokens, own_s, busy_until, held in zip(
+            candidates.plain_slots,
+            shown,
+            in_flight,
+            tokens,
+            self._own_s_of_few(cycle, candidates),
+            books.backlog.busy_until.take(slots).tolist(),
+            books.occupancy.tokens.take(slots).tolist(),
+            strict=True,
+        ):
+            requests = ours + others
+            context += our_tokens
+            cost = (requests * harm + alone) * own_s + requests * per_request + context * per_context
+            if others_waiting:
+                cost += others_waiting * per_waiting
+            if busy_until > now:
+                cost += busy_until - now
+            if context > mean:
+                cost += (context - mean) * per_above
+            occupied = held + output * requests
+            occupied = max(occupied, used)
+            if capacity - occupied < wanted:
+                cost += self._kv_wait_s(cycle, slot, occupied, capacity, wanted) * answer_s
+            costs.append(cost)
+        if books.adapters.is_adapter(cycle.request.target_model):
+            requests = np.add([row[Derived.OTHERS] for row in shown], in_flight)
+            contexts = np.add([row[Derived.OTHERS_TOKENS] for row in shown], tokens)
+            step_s = coefficients.step_s + coefficients.kv_s * contexts
+            step_s += self._parameters.sequence_seconds_per_step * requests
+            return list(map(add, costs, self._adapter_s(cycle, candidates, output * step_s).tolist()))
+        return costs
 
     def _terms(self, cycle: Cycle, output: float, kv_s: Cost) -> "_Terms":
         parameters, books = self._parameters, self._books
         load_factor = books.work.load_factor(len(cycle.snapshot.endpoints), parameters.load_ceiling, cycle.now)
         decode = parameters.decode_weight * output
-        return _Terms(
-            harm=parameters.harm_per_request,
-            alone=1.0 + load_factor,
-            per_other_waiting=books.work.usual_s,
-            per_request=decode * (2.0 * parameters.sequence_seconds_per_step + kv_s * cycle.tokens),
-            per_context=decode * kv_s,
-            per_context_above_mean=parameters.balance_weight * output * kv_s,
+        return (
+            parameters.harm_per_request,
+            1.0 + load_factor,
+            books.work.usual_s,
+            decode * (2.0 * parameters.sequence_seconds_per_step + kv_s * cycle.tokens),
+            decode * kv_s,
+            parameters.balance_weight * output * kv_s,
         )
 
-    def _costs_of_many(self, cycle: Cycle, candidates: Candidates, output: float, *, is_adapter: bool) -> FloatColumn:
-        """All candidates at once, which pays from a few dozens on."""
+    def _costs_of_many(self, cycle: Cycle, candidates: Candidates) -> FloatColumn:
         parameters, books, slots = self._parameters, self._books, candidates.slots
-        ledger = cycle.ledger
+        ledger, output = cycle.ledger, self._output_tokens(cycle)
         scale, step_s, kv_s = books.groups.costs_of(candidates)
         shown = self._shown(cycle, candidates)
         requests = ledger.requests.take(slots) + shown[Derived.OTHERS]
@@ -114,57 +166,16 @@ class ExpectedCostScorer:
         costs += context * per_context
         costs += np.maximum(context - np.add.reduce(context) / len(context), ZERO) * per_above
         self._add_kv_wait(costs, cycle, candidates, _Answers(output, output * step_s, requests, shown))
-        if is_adapter:
+        if books.adapters.is_adapter(cycle.request.target_model):
             answer_s = output * (step_s + kv_s * context + parameters.sequence_seconds_per_step * requests)
-            load_s = parameters.lora_load_seconds
-            costs += parameters.lora_weight * books.adapters.costs_s(cycle, candidates, load_s, answer_s)
+            costs += self._adapter_s(cycle, candidates, answer_s)
         return costs
 
-    def _costs_of_few(self, cycle: Cycle, candidates: Candidates, output: float) -> list[float] | None:
-        """The same in plain numbers, which takes half as long for ten candidates; None where a scrape is stale."""
-        books, slots, ledger, load = self._books, candidates.slots, cycle.ledger, cycle.snapshot.load
-        if min(load.updated_at.take(slots).tolist()) < cycle.now - cycle.snapshot.metrics_stale_after_s:
-            return None
-        coefficients = books.groups.everybody
-        terms = self._terms(cycle, output, coefficients.kv_s)
-        scale, own = coefficients.prefill_scale, self._own_s_of_few(cycle, candidates)
-        harm, alone, per_waiting, per_request, per_context, per_above = terms
-        shown = load.derived.take(slots, axis=0).tolist()
-        contexts = [
-            tokens + others_tokens
-            for tokens, (_, _, others_tokens, _, _) in zip(ledger.tokens.take(slots).tolist(), shown, strict=True)
-        ]
-        mean, now, seconds_of_answer = sum(contexts) / len(contexts), cycle.now, output * coefficients.step_s
-        wanted = cycle.tokens + output
-        rows = zip(
-            slots.tolist(),
-            shown,
-            ledger.requests.take(slots).tolist(),
-            contexts,
-            own,
-            books.backlog.busy_until.take(slots).tolist(),
-            books.occupancy.tokens.take(slots).tolist(),
-            strict=True,
-        )
-        costs = []
-        for slot, (others, others_waiting, _, used, capacity), ours, context, own_s, busy_until, held in rows:
-            requests = ours + others
-            cost = (
-                (requests * harm + alone) * own_s * scale
-                + others_waiting * per_waiting
-                + requests * per_request
-                + context * per_context
-            )
-            if busy_until > now:
-                cost += busy_until - now
-            if context > mean:
-                cost += (context - mean) * per_above
-            occupied = held + output * requests
-            occupied = max(occupied, used)
-            if capacity - occupied < wanted:
-                cost += self._kv_wait_s(cycle, slot, occupied, capacity, wanted) * seconds_of_answer
-            costs.append(cost)
-        return costs
+    def _adapter_s(self, cycle: Cycle, candidates: Candidates, answer_s: FloatColumn) -> FloatColumn:
+        """Seconds until the request's adapter can run, weighted."""
+        parameters = self._parameters
+        seconds = self._books.adapters.costs_s(cycle, candidates, parameters.lora_load_seconds, answer_s)
+        return parameters.lora_weight * seconds
 
     def picked(self, cycle: Cycle, reservation: Reservation) -> None:
         """Books the request in the step that reserved its place (PickObserver)."""
@@ -178,9 +189,8 @@ class ExpectedCostScorer:
         self._books.learn(cycle, reservation, self._own_there_s(cycle, reservation, match))
 
     def _own_there_s(self, cycle: Cycle, reservation: Reservation, match: PrefixMatch) -> float:
-        tokens = cycle.tokens
-        cached = min(match.by_slot.get(reservation.slot, 0) * match.block_tokens, max(0, tokens - 1))
-        return self._parameters.prefill_s(tokens, cached)
+        cached = match.by_slot.get(reservation.slot, 0) * match.block_tokens
+        return self._parameters.prefill_s(cycle.tokens, _cached(cycle.tokens, cached))
 
     def _own_s(self, cycle: Cycle, candidates: Candidates) -> Cost:
         """Prefill seconds of the uncached part, as the parameters have it; the last token is always computed."""
@@ -195,15 +205,16 @@ class ExpectedCostScorer:
         return np.array(self._own_s_of_few(cycle, candidates))
 
     def _own_s_of_few(self, cycle: Cycle, candidates: Candidates) -> list[float]:
-        match = prefix_match(cycle, self._producer)
-        tokens = cycle.tokens
-        if not match.by_slot:
-            return [self._parameters.prefill_s(tokens, 0.0)] * len(candidates)
-        most = max(0, tokens - 1)
-        blocks_of, block_tokens = match.by_slot.get, match.block_tokens
-        blocks = [blocks_of(slot, 0) for slot in candidates.slots.tolist()]
-        seconds = {each: self._parameters.prefill_s(tokens, min(each * block_tokens, most)) for each in set(blocks)}
-        return [seconds[each] for each in blocks]
+        match, whole_s = prefix_match(cycle, self._producer), self._parameters.whole_s
+        slots, blocks_of, tokens = candidates.plain_slots, match.by_slot, cycle.tokens
+        uncached_s = whole_s(tokens)
+        if not blocks_of:
+            return [uncached_s] * len(slots)
+        found = {}
+        for blocks in set(blocks_of.values()):
+            found[blocks] = uncached_s - whole_s(_cached(tokens, blocks * match.block_tokens))
+        seconds = {slot: found[blocks] for slot, blocks in blocks_of.items()}.get
+        return [seconds(slot, uncached_s) for slot in slots]
 
     def _shown(self, cycle: Cycle, candidates: Candidates) -> NDArray[np.float64]:
         """LoadColumns.derived, shape (Derived, candidates); of a stale scrape only the capacity counts."""
@@ -246,18 +257,34 @@ class ExpectedCostScorer:
         return self._parameters.kv_wait_weight * 2.0 * overflow / (occupied + wanted - shared)
 
 
-class _Terms(NamedTuple):
-    """What J multiplies, the same for all candidates of a request."""
+def _cached(tokens: int, cached: float) -> float:
+    """Of a prompt with so many tokens; the last one is always computed."""
+    return cached if cached < tokens else max(0, tokens - 1)
 
-    harm: float
-    """of a request in flight, as a share of `own`"""
-    alone: float
-    """1 + g"""
-    per_other_waiting: float
-    """seconds, as all that follow"""
-    per_request: Cost
-    per_context: Cost
-    per_context_above_mean: Cost
+
+_Terms = tuple[float, float, float, Cost, Cost, Cost]
+"""What J multiplies, the same for all candidates of a request: of a request in flight as a share of `own`; 1 + g;
+seconds per other request that waits, per request in flight, per token of context, and per token above the mean"""
+
+
+class _Rows:
+    """What scrapes showed of some candidates, as plain numbers; read anew when one of them was scraped again."""
+
+    __slots__ = ("_candidates", "_rows", "_tokens", "_updated_at")
+
+    def __init__(self) -> None:
+        self._candidates: Candidates | None = None
+        self._updated_at: list[float] = []
+        self._rows: list[list[float]] = []
+        self._tokens = 0.0
+
+    def of(self, candidates: Candidates, updated_at: list[float]) -> tuple[list[list[float]], float]:
+        """A row of LoadColumns.derived for each, and the sum of OTHERS_TOKENS; `updated_at` was read just before."""
+        if candidates is not self._candidates or updated_at != self._updated_at:
+            self._rows = candidates.snapshot.load.derived.take(candidates.slots, axis=0).tolist()
+            self._tokens = sum([row[Derived.OTHERS_TOKENS] for row in self._rows])
+            self._candidates, self._updated_at = candidates, updated_at
+        return self._rows, self._tokens
 
 
 class _Answers(NamedTuple):

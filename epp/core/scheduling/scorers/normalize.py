@@ -22,6 +22,18 @@ def lower_is_better(values: FloatColumn) -> FloatColumn:
     return scores
 
 
+def lower_is_better_plainly(values: list[float]) -> list[float]:
+    """The same in plain numbers, which is quicker for few."""
+    if not math.isfinite(sum(values)):
+        odd: list[float] = lower_is_better(np.array(values)).tolist()
+        return odd
+    highest = max(values)
+    span = highest - min(values)
+    if span == 0.0:
+        return [1.0] * len(values)
+    return [(highest - value) / span for value in values]
+
+
 def _of_odd_values(values: FloatColumn) -> FloatColumn:
     known = np.isfinite(values)
     scores = np.zeros(len(values))

@@ -8,6 +8,7 @@ from epp.edge.extproc.http2.limits import Http2Limits
 from epp.edge.extproc.http2.stream import Buffer
 from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode
 
+DATA, CONTINUATION, PADDED, LAST_STREAM_ID = wire.DATA, wire.CONTINUATION, wire.PADDED, wire.LAST_STREAM_ID
 HEAD_BYTES = wire.FRAME_HEAD_BYTES
 COPIED_BYTES = 4_096
 """a piece of DATA up to this size is copied out of what was read, a larger one shown"""
@@ -28,6 +29,9 @@ class DataSink(Protocol):
     def data_piece(self, payload: Buffer, *, is_last: bool) -> None:
         """A piece of it; an empty frame has none."""
 
+    def data_frame(self, stream_id: int, flags: int, payload: Buffer) -> None:
+        """A whole DATA frame that is neither empty nor padded: `data_begins` and `data_piece` in one."""
+
     def data_run(self, data: bytes, at: int) -> int:
         """After a whole frame: takes as many whole frames of the same stream as it likes; returns where they end."""
         ...
@@ -47,6 +51,8 @@ class FrameReader:
         self._data_sink = data_sink
         self._frame_sink = frame_sink
         self._limits = limits
+        self._always_taken_bytes = min(limits.header_bytes, LARGEST_CONTROL_BYTES)
+        """of a known frame other than DATA"""
         self._tail = bytearray()
         """the beginning of a frame, or of the preface"""
         self._wanted_bytes = 0
@@ -85,7 +91,7 @@ class FrameReader:
     def _frames(self, data: bytes, *, goes_on: bool) -> None:
         """`goes_on`: it begins with a frame whose beginning had come before."""
         sink = self._data_sink
-        at, end = 0, len(data)
+        at, end, largest = 0, len(data), self._limits.frame_bytes
         if self._data_left:
             at = self._data_pieces(data, 0)
         if self._skip_left:
@@ -93,17 +99,26 @@ class FrameReader:
         while end - at >= HEAD_BYTES:
             high, low, kind, flags, stream_id = unpack_from(">HBBBI", data, at)
             length = high << 8 | low
-            stream_id &= wire.LAST_STREAM_ID
-            if length > self._limits.frame_bytes:
+            stream_id &= LAST_STREAM_ID
+            if length > largest:
                 raise _too_large(kind, length)
-            if kind == wire.DATA and not flags & wire.PADDED:
+            if kind == DATA and not flags & PADDED:
+                stop = at + HEAD_BYTES + length
+                if length and stop <= end:
+                    is_copied = length <= COPIED_BYTES or length << SHOWN_SHARE_BITS < end
+                    begin = at + HEAD_BYTES
+                    sink.data_frame(stream_id, flags, data[begin:stop] if is_copied else memoryview(data)[begin:stop])
+                    at = sink.data_run(data, stop) if length > COPIED_BYTES and stop < end else stop
+                    continue
                 sink.data_begins(stream_id, length, flags)
                 self._data_left = length
                 at += HEAD_BYTES
-                if length:
-                    at = self._data_pieces(data, at)
-                    if length > COPIED_BYTES and at < end:
-                        at = sink.data_run(data, at)
+                at = self._data_pieces(data, at)
+                continue
+            stop = at + HEAD_BYTES + length
+            if stop <= end and DATA < kind <= CONTINUATION and length <= self._always_taken_bytes:
+                self._frame_sink.frame(kind, flags, stream_id, data[at + HEAD_BYTES : stop])
+                at = stop
                 continue
             needed = self._needed(kind, length)
             if end - at < needed:

@@ -1,6 +1,7 @@
 """gRPC over one HTTP/2 stream: messages, statuses, trailers (gRPC's PROTOCOL-HTTP2.md)."""
 
 from collections.abc import Callable, Mapping
+from struct import Struct
 
 import msgspec
 
@@ -16,6 +17,8 @@ Fault = Callable[[str, str, BaseException], None]
 
 GRPC_CONTENT = "application/grpc"
 OUR_FAULT = "fault of the server; see its log"
+_MESSAGE_HEAD = Struct(">BI")
+"""not compressed, and the length"""
 SMALL_PARTS_AT = 255
 """parts of a message: whenever so many more have come, they are joined if they are small; each of them has its cost"""
 SMALL_PARTS_BYTES = 1 << 18
@@ -105,6 +108,7 @@ class GrpcStream:
         "_is_paused",
         "_is_resuming",
         "_missing",
+        "_most_bytes",
         "_parts",
         "_service",
         "_stream",
@@ -114,6 +118,7 @@ class GrpcStream:
     def __init__(self, service: GrpcService, stream: Http2Stream, path: str, factory: HandlerFactory) -> None:
         self.path = path
         self._service = service
+        self._most_bytes = service.most_message_bytes
         self._stream = stream
         self._parts: list[Buffer] = []
         """beginning of a message, with its head"""
@@ -204,7 +209,11 @@ class GrpcStream:
                     _join_small(self._parts)
                 return
             payload = self._joined()
-        self._messages(payload)
+        size = len(payload) - MESSAGE_HEAD_BYTES
+        if size >= 0 and payload[:MESSAGE_HEAD_BYTES] == _MESSAGE_HEAD.pack(0, size) and size <= self._most_bytes:
+            self._message(payload[MESSAGE_HEAD_BYTES:])  # one message and nothing else, as is usual
+        else:
+            self._messages(payload)
 
     def pieces(self, payloads: list[Buffer], size: int) -> None:
         """As `data`, for pieces of a message that has begun."""
@@ -251,8 +260,8 @@ class GrpcStream:
             if data[at]:
                 self.fail(GrpcStatus.UNIMPLEMENTED, "messages cannot be compressed")
                 return
-            if size > self._service.most_message_bytes:
-                text = f"a message of {size} bytes; at most {self._service.most_message_bytes} are taken"
+            if size > self._most_bytes:
+                text = f"a message of {size} bytes; at most {self._most_bytes} are taken"
                 self.fail(GrpcStatus.RESOURCE_EXHAUSTED, text)
                 return
             stop = at + MESSAGE_HEAD_BYTES + size
@@ -262,10 +271,7 @@ class GrpcStream:
             content = data[at + MESSAGE_HEAD_BYTES : stop]
             if size << SHOWN_SHARE_BITS < end:
                 content = bytes(content)
-            try:
-                self._handler.message_received(content)
-            except Exception as error:  # noqa: BLE001  one stream must not end the others of its connection
-                self._failed(error)
+            self._message(content)
             at = stop
             if self._is_over:
                 return
@@ -277,6 +283,12 @@ class GrpcStream:
         if at < end:
             self._parts.append(_rest(data, at))
             self._missing = MESSAGE_HEAD_BYTES - (end - at)
+
+    def _message(self, content: Message) -> None:
+        try:
+            self._handler.message_received(content)
+        except Exception as error:  # noqa: BLE001  one stream must not end the others of its connection
+            self._failed(error)
 
     def _begin(self, part: Buffer, size: int, missing: int) -> None:
         """A message of `size` bytes has begun with `part`."""

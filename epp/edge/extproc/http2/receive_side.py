@@ -12,6 +12,7 @@ from epp.edge.extproc.http2.wire import FRAME_HEAD_BYTES, ConnectionFault, Error
 if TYPE_CHECKING:
     from epp.edge.extproc.http2.connection import Http2Connection
 
+END_STREAM = wire.END_STREAM
 HALF_WINDOW = wire.LARGEST_WINDOW >> 1
 
 
@@ -26,6 +27,7 @@ class ReceiveSide:
         self._header_frames = header_frames
         self._out = connection.send_side
         self._limits = limits
+        self._half_stream_window = limits.stream_window_bytes >> 1
         self._window = wire.LARGEST_WINDOW
         self._stream: Http2Stream | None = None
         """of the DATA frame that is being read; None when nobody wants it"""
@@ -91,6 +93,31 @@ class ReceiveSide:
         if is_last:
             self.grant(stream)
 
+    def data_frame(self, stream_id: int, flags: int, payload: Buffer) -> None:
+        """See DataSink. What is usual goes on in here, in one step."""
+        length = len(payload)
+        stream = self._streams.get(stream_id)
+        if (
+            stream is None
+            or length > stream.receive_window
+            or flags & END_STREAM
+            or stream.is_remote_closed
+            or stream.body_left is not None
+            or self._window < HALF_WINDOW
+            or self._header_frames.open_stream
+        ):
+            self.data_begins(stream_id, length, flags)
+            self.data_piece(payload, is_last=True)
+            return
+        self._window -= length
+        stream.receive_window -= length
+        stream.wanted_bytes -= length
+        stream.has_data = True
+        self._stream, self._ends = stream, False
+        stream.receiver.data(payload)
+        if stream.receive_window <= self._half_stream_window or stream.wanted_bytes > 0:
+            self.grant(stream)
+
     def data_run(self, data: bytes, at: int) -> int:
         """See DataSink. A long message comes in many frames of 16 KiB: what follows its first one is taken together."""
         stream = self._stream
@@ -107,9 +134,19 @@ class ReceiveSide:
             is_plain = kind == wire.DATA and not flags and stream_id & wire.LAST_STREAM_ID == stream.id
             if not is_plain or not length or stop > end or taken + length > room:
                 break
+            head, step = data[at : at + FRAME_HEAD_BYTES], FRAME_HEAD_BYTES + length
             parts.append(view[at + FRAME_HEAD_BYTES : stop])
             taken += length
             at = stop
+            while (
+                taken < wanted
+                and taken + length <= room
+                and at + step <= end
+                and data[at : at + FRAME_HEAD_BYTES] == head
+            ):
+                parts.append(view[at + FRAME_HEAD_BYTES : at + step])
+                taken += length
+                at += step
         if at > start:
             self._window -= taken
             stream.receive_window -= taken

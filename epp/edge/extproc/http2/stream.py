@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 Buffer = bytes | memoryview
 
-_MESSAGE_FRAME = Struct(">HBBBIBI")
-"""head of a DATA frame and, in it, of a gRPC message: not compressed, its length"""
+_MESSAGE_FRAME = Struct(">IBIBI")
+"""head of a DATA frame, its length and type in one number, and in it of a gRPC message: not compressed, its length"""
 _MESSAGE_HEAD = Struct(">BI")
 MESSAGE_HEAD_BYTES = 5
 
@@ -94,7 +94,7 @@ class Http2Stream:
             self.send_window -= framed
             side.window -= framed
             side.updates_due += side.updates_per_frame
-            side.out.append(_MESSAGE_FRAME.pack(framed >> 8, framed & 0xFF, DATA, 0, self.id, 0, size) + message)
+            side.out.append(_MESSAGE_FRAME.pack(framed << 8 | DATA, 0, self.id, 0, size) + message)
             if rest:
                 side.out.append(rest)
         else:

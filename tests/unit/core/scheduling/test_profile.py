@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from epp.core.domain.decision import ScoreCard
+from epp.core.domain.decision import ScoreCard, plain
 from epp.core.domain.errors import DroppedReason, ResourceExhausted
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.pickers.max_score import MaxScorePicker
@@ -51,7 +51,7 @@ def run(tried: Profile, pool: SmallPool) -> tuple[Candidates, list[int], ScoreCa
 def test_the_total_is_the_weighted_sum_of_clamped_scores() -> None:
     pool = SmallPool(3)
     _, picked, card = run(profile((2.0, Fixed(0.5, 1.0, -3.0)), (3.0, Fixed(7.0, 0.25, 0.0))), pool)
-    assert card.totals.tolist() == [2 * 0.5 + 3 * 1.0, 2 * 1.0 + 3 * 0.25, 0.0]
+    assert plain(card.totals) == [2 * 0.5 + 3 * 1.0, 2 * 1.0 + 3 * 0.25, 0.0]
     assert picked == [0]
 
 
@@ -60,7 +60,7 @@ def test_the_card_keeps_every_scorers_number() -> None:
     _, _, card = run(profile((2.0, Fixed(0.5, 4.0)), (0.0, Fixed(0.1, 0.2))), pool)
 
     assert (card.profile, card.candidates) == ("default", pool.endpoints)
-    assert [(column.plugin, column.weight, column.scores.tolist()) for column in card.columns] == [
+    assert [(column.plugin, column.weight, plain(column.scores)) for column in card.columns] == [
         ("scorer-0", 2.0, [0.5, 1.0]),
         ("scorer-1", 0.0, [0.1, 0.2]),
     ]
@@ -71,7 +71,7 @@ def test_a_score_that_is_no_number_counts_as_worst(value: float) -> None:
     pool = SmallPool(2)
     _, picked, card = run(profile((1.0, Fixed(value, 0.1))), pool)
 
-    assert card.totals.tolist() == [0.0, 0.1]
+    assert plain(card.totals) == [0.0, 0.1]
     assert picked == [1]
 
 
@@ -85,7 +85,7 @@ def test_filters_run_in_order_and_scorers_see_what_they_left() -> None:
     pool = SmallPool(4)
     left, picked, card = run(profile((1.0, Fixed(0.1, 0.9, 0.3, 0.2)), filters=(Keep(3, 2, 0), Keep(1, 0))), pool)
     assert left.endpoints == (pool.endpoints[2], pool.endpoints[3]) == card.candidates
-    assert card.totals.tolist() == [0.3, 0.2]
+    assert plain(card.totals) == [0.3, 0.2]
     assert left.endpoint(picked[0]) == pool.endpoints[2]
 
 

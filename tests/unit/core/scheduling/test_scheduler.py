@@ -2,7 +2,7 @@ from random import Random
 
 import pytest
 
-from epp.core.domain.decision import Reservation
+from epp.core.domain.decision import Reservation, plain
 from epp.core.domain.errors import ResourceExhausted
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.filters.header_based_testing import HeaderBasedTestingFilter
@@ -66,7 +66,7 @@ def test_picks_and_reserves_in_one_step() -> None:
     assert decision.reservation.tokens == 100
     assert pool.ledger.requests[pool.slot(1)] == 1
     assert pool.ledger.tokens[pool.slot(1)] == 100
-    assert decision.card.totals.tolist() == [0.0, 1.0, 0.5]
+    assert plain(decision.card.totals) == [0.0, 1.0, 0.5]
 
 
 def test_fallbacks_follow_in_order_and_hold_no_place() -> None:

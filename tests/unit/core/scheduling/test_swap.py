@@ -3,6 +3,7 @@
 from random import Random
 
 from epp.core.config.load import load_config
+from epp.core.domain.decision import plain
 from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.catalogue import CATALOGUE
 from epp.core.scheduling.scheduler import Policy, Scheduler
@@ -22,7 +23,7 @@ def matched(scheduler: Scheduler, pool: SmallPool) -> list[float]:
     decision = scheduler.schedule(text_request(PROMPT), pool.snapshot, pool.candidates, pool.now)
     for lesson in decision.lessons:
         lesson()
-    return sorted(next(c for c in decision.card.columns if c.plugin == "prefix-cache-scorer").scores.tolist())
+    return sorted(plain(next(c for c in decision.card.columns if c.plugin == "prefix-cache-scorer").scores))
 
 
 def test_what_was_learned_stays_when_something_else_changes() -> None:

@@ -13,7 +13,7 @@ from epp.core.domain.ports import LoadReport
 from epp.edge.scrape.dialects import Dialects
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.metrics_page import MetricsPage, PageError, PageOptions
-from epp.edge.scrape.period import ScrapeBudget
+from epp.edge.scrape.period import Attention, ScrapeBudget
 from epp.edge.scrape.poller import Poller, ScrapeProblem
 from epp.edge.scrape.response_reader import MOST_PAGE_BYTES
 from tests.support.eventually import eventually
@@ -220,7 +220,7 @@ async def test_the_poller_over_real_connections() -> None:
         reports,
         partial(MetricsPage, options=PageOptions(timeout_s=1.0)),
         Dialects({}, VLLM).reader_of,
-        is_busy=lambda _: True,
+        attention=lambda _: Attention.BUSY,
         on_problem=problems.append,
         budget=ScrapeBudget(floor_s=0.01, cores=1.0),
     )

@@ -57,25 +57,33 @@ def test_a_slot_has_a_shortest_length() -> None:
     assert plan_periods(1000, 1000, 0.00001, ScrapeBudget(0.05, 1.0)).slot_s == 0.005
 
 
-@given(st.integers(0, 5000), st.floats(0.0, 1.0), st.floats(1e-6, 0.1), st.floats(0.01, 5.0), st.floats(0.001, 4.0))
+@given(
+    st.integers(0, 5000),
+    st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)),
+    st.floats(1e-6, 0.1),
+    st.floats(0.01, 5.0),
+    st.floats(0.001, 4.0),
+)
 def test_periods_stay_within_floor_promise_and_budget(
-    endpoints: int, busy_share: float, cost_s: float, floor_s: float, cores: float
+    endpoints: int, shares: tuple[float, float], cost_s: float, floor_s: float, cores: float
 ) -> None:
+    busy_share, calm_share = shares
     busy = round(endpoints * busy_share)
-    periods = plan_periods(endpoints, busy, cost_s, ScrapeBudget(floor_s, cores))
+    calm = round((endpoints - busy) * calm_share)
+    periods = plan_periods(endpoints, busy, cost_s, ScrapeBudget(floor_s, cores), calm=calm)
     slowest_s = max(floor_s, 0.8 if endpoints <= 1000 else 4.0)
     assert 0.005 <= periods.slot_s <= 0.05
-    assert floor_s <= periods.busy_s <= periods.idle_s == slowest_s
-    if periods.busy_s < slowest_s:
-        rate = busy / periods.busy_s + (endpoints - busy) / periods.idle_s
+    assert floor_s <= periods.busy_s <= periods.calm_s <= periods.idle_s == slowest_s
+    if periods.calm_s < slowest_s:
+        rate = busy / periods.busy_s + calm / periods.calm_s + (endpoints - busy - calm) / periods.idle_s
         assert rate * cost_s <= cores * (1 + 1e-9)
 
 
 def test_a_failing_endpoint_is_asked_half_as_often_each_time_down_to_once_a_second() -> None:
-    periods = Periods(busy_s=0.05, idle_s=0.8)
+    periods = Periods(busy_s=0.05, calm_s=0.1, idle_s=0.8)
     assert [periods.after_failures(0.05, failures) for failures in range(7)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
     assert periods.after_failures(0.8, 10_000) == 1.0
-    assert Periods(busy_s=0.05, idle_s=4.0).after_failures(4.0, 3) == 4.0
+    assert Periods(busy_s=0.05, calm_s=0.1, idle_s=4.0).after_failures(4.0, 3) == 4.0
 
 
 def test_the_cost_follows_what_is_measured() -> None:

@@ -13,7 +13,7 @@ from epp.edge.scrape.dialects import ENGINE_LABELS, Dialects
 from epp.edge.scrape.engines import ENGINES
 from epp.edge.scrape.engines.vllm import VLLM
 from epp.edge.scrape.metrics_page import PageError, Told
-from epp.edge.scrape.period import ScrapeBudget
+from epp.edge.scrape.period import Attention, ScrapeBudget
 from epp.edge.scrape.poller import STEP_SHARE, Poller, ReadLoad, ScrapeProblem
 from tests.support.virtual_clock import VirtualClock
 
@@ -79,6 +79,7 @@ class Lab:
         self.latency_s: dict[str, float | None] = {}
         self.answers: dict[str, Answer] = {}
         self.busy: set[str] = set()
+        self.calm: set[str] = set()
         self.pages: list[ScriptedPage] = []
         self.reports: list[tuple[str, LoadReport]] = []
         self.failures: list[tuple[str, bool]] = []
@@ -87,13 +88,18 @@ class Lab:
             self,
             self.open_page,
             reader_of,
-            is_busy=lambda pod: pod.pod in self.busy,
+            attention=self.attention_to,
             on_problem=self.problems.append,
             budget=ScrapeBudget(),
             clock=self.clock,
             sleep=self.clock.sleep,
             cpu_clock=lambda: self.cpu_s,
         )
+
+    def attention_to(self, pod: Endpoint) -> Attention:
+        if pod.pod in self.busy:
+            return Attention.BUSY
+        return Attention.CALM if pod.pod in self.calm else Attention.IDLE
 
     def open_page(self, pod: Endpoint) -> ScriptedPage:
         self.pages.append(ScriptedPage(pod, self))
@@ -169,6 +175,21 @@ async def test_a_busy_endpoint_is_scraped_at_the_floor_and_is_noticed_soon() -> 
         await lab.play(2.0)
         assert lab.longest_gap_s("pod-3") == pytest.approx(0.05, abs=0.016)
         assert len(lab.starts_of("pod-4")) <= 3
+
+
+async def test_a_calm_endpoint_is_scraped_half_as_often() -> None:
+    async with running(10) as lab:
+        lab.busy.add("pod-3")
+        lab.calm.add("pod-4")
+        await lab.play(1.0)
+        await lab.play(2.0)
+        assert lab.longest_gap_s("pod-3") == pytest.approx(0.05, abs=0.016)
+        assert lab.longest_gap_s("pod-4") == pytest.approx(0.1, abs=0.016)
+        lab.calm.clear()
+        lab.busy.add("pod-4")
+        await lab.play(0.11)
+        await lab.play(2.0)
+        assert lab.longest_gap_s("pod-4") == pytest.approx(0.05, abs=0.016)
 
 
 async def test_the_budget_bounds_the_rate_of_a_busy_pool() -> None:

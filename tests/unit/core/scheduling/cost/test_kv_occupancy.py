@@ -1,10 +1,12 @@
 """Prompt tokens in flight per slot: beginnings that requests share count once."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epp.core.scheduling.cost.kv_occupancy import MOST_PIECES, STRIDE, KvOccupancy, pieces_of
+from epp.core.scheduling.cost.kv_occupancy import CUTS, MOST_BLOCKS, MOST_PIECES, STRIDE, KvOccupancy, pieces_of
 from epp.core.state.block_hashes import Chain, hash_blocks
 
 BLOCK_TOKENS = 16
@@ -88,7 +90,7 @@ def test_a_prompt_is_cut_at_the_same_blocks_whatever_its_length() -> None:
 
 def test_pieces_are_bounded() -> None:
     occupancy = KvOccupancy()
-    blocks = STRIDE * MOST_PIECES * 2
+    blocks = MOST_BLOCKS * 2
     occupancy.take(0, 1, np.arange(1, blocks + 1, dtype=np.uint64), BLOCK_TOKENS, blocks * BLOCK_TOKENS)
     assert (occupancy.piece_count, occupancy.tokens[0]) == (MOST_PIECES, blocks * BLOCK_TOKENS)
 
@@ -126,3 +128,8 @@ def test_counts_are_those_of_the_union(steps: list[tuple[str, int, str, int]]) -
         prefixes = {text[: end + 1] for text, _ in mine for end in range(len(text))}
         assert occupancy.tokens[slot] == len(prefixes) * STRIDE * BLOCK_TOKENS + sum(tail for _, tail in mine)
     assert len(occupancy) == len(held)
+
+
+def test_a_cut_is_never_far() -> None:
+    assert all(later - cut <= max(STRIDE, cut / 16) for cut, later in pairwise(CUTS))
+    assert pieces_of(chain(("a", 3))) == []

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from epp.core.domain.ports import LoadReport
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from epp.core.scheduling.cycle import Candidates
 from epp.core.scheduling.scorers.expected_cost import ExpectedCostScorer
@@ -173,19 +174,31 @@ def test_few_candidates_cost_what_they_cost_among_many(data: st.DataObject) -> N
         kv_wait_weight=2.0,
         balance_weight=1.0,
         load_ceiling=3.0,
+        lora_weight=1.0,
     )
-    for index in range(len(pool.endpoints)):
-        blocks = data.draw(st.sampled_from([0, 20, 1000]))
-        pool.report(index, waiting=data.draw(number), running=data.draw(number), kv_blocks=blocks, kv_usage=0.5)
-        for _ in range(data.draw(st.integers(0, 3))):
-            send(pool, policy, index, data.draw(st.sampled_from([1, 100, 900])))
-    pool.now += 0.05
-    cached = {index: data.draw(number) for index in range(len(pool.endpoints)) if data.draw(st.booleans())}
-    cycle = cycle_of(pool, data.draw(st.sampled_from([0, 1, 100, 900])), cached)
-    candidates = Candidates(cycle.snapshot)
-    policy.costs_s(cycle, candidates)  # makes room for the slots
-    output = data.draw(st.sampled_from([1.0, 100.0]))
-    few = policy._costs_of_few(cycle, candidates, output)
-    assert few is not None
-    many = policy._costs_of_many(cycle, candidates, output, is_adapter=False)
-    assert few == pytest.approx(many.tolist(), rel=1e-9, abs=1e-12)
+    for _ in range(2):
+        for index in range(len(pool.endpoints)):
+            blocks = data.draw(st.sampled_from([0, 20, 1000]))
+            adapters = data.draw(st.sampled_from([(), ("adapter",), ("other",)]))
+            pool.report(
+                index,
+                waiting=data.draw(number),
+                running=data.draw(number),
+                running_adapters=adapters,
+                kv_blocks=blocks,
+                kv_usage=0.5,
+                max_adapters=2.0,
+            )
+            policy.load_noted(pool.slot(index), LoadReport(running_adapters=adapters), pool.now)
+            for _ in range(data.draw(st.integers(0, 3))):
+                send(pool, policy, index, data.draw(st.sampled_from([1, 100, 900])))
+        pool.now += 0.05
+        cached = {index: data.draw(number) for index in range(len(pool.endpoints)) if data.draw(st.booleans())}
+        tokens, output = data.draw(st.sampled_from([0, 1, 100, 900])), data.draw(st.sampled_from([1, 100]))
+        model = data.draw(st.sampled_from(["base", "adapter"]))
+        cycle = cycle_of(pool, tokens, cached, max_tokens=output, model=model)
+        candidates = Candidates(cycle.snapshot)
+        many = policy.costs_s(cycle, candidates)
+        plain = policy.plain_costs_s(cycle, candidates)
+        assert plain == pytest.approx(many.tolist(), rel=1e-9, abs=1e-12)
+        assert policy.score_plainly(cycle, candidates) == pytest.approx(policy.score(cycle, candidates).tolist())
