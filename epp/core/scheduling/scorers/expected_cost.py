@@ -126,9 +126,8 @@ class ExpectedCostScorer:
             if context > mean:
                 cost += (context - mean) * per_above
             occupied = held + output * requests
-            occupied = max(occupied, used)
-            if capacity - occupied < wanted:
-                cost += self._kv_wait_s(cycle, slot, occupied, capacity, wanted) * answer_s
+            if capacity - occupied < wanted or capacity - used < wanted:
+                cost += self._kv_wait_s(cycle, slot, max(occupied, used), capacity, wanted) * answer_s
             costs.append(cost)
         if books.adapters.is_adapter(cycle.request.target_model):
             requests = np.add([row[Derived.OTHERS] for row in shown], in_flight)
