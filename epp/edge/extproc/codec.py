@@ -1,11 +1,12 @@
 """ext_proc messages to events. A body is shown where it lies, not copied; everything else is small."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 
 from epp._pb.core_pb2 import HeaderMap, Metadata
-from epp._pb.ext_proc_pb2 import HttpBody, HttpHeaders, ProcessingRequest
+from epp._pb.ext_proc_pb2 import HttpBody, HttpHeaders, ProcessingRequest, ProtocolConfiguration
 from epp.core.domain.errors import PickerError
 from epp.core.protocol.events import (
     BodyMode,
@@ -29,8 +30,14 @@ SUBSET_KEY = "x-gateway-destination-endpoint-subset"
 _REQUEST_BODY, _RESPONSE_BODY = 0x22, 0x2A
 """tags of these fields of ProcessingRequest (protobuf encoding: number << 3 | wire type)"""
 _BODIES = frozenset((_REQUEST_BODY, _RESPONSE_BODY))
+_REQUEST_HEADERS, _RESPONSE_HEADERS, _METADATA_CONTEXT, _PROTOCOL_CONFIG = 0x12, 0x1A, 0x42, 0x5A
+"""tags of further fields of it"""
+_HEADERS = frozenset((_REQUEST_HEADERS, _RESPONSE_HEADERS))
 _BODY, _END_OF_STREAM = 0x0A, 0x10
 """of these fields of HttpBody"""
+MOST_REMEMBERED = 1_000
+LONGEST_REMEMBERED = 1_000
+"""bytes"""
 ONE_BYTE = 0x7F
 """the largest number that a varint has one byte for"""
 _EMPTY_METADATA = b"\x42\x00"
@@ -44,10 +51,13 @@ class MalformedMessage(PickerError):
 def decode(data: Message) -> Event:
     """The event of one ProcessingRequest; raises MalformedMessage."""
     tag = data[0] if len(data) else 0
+    event: Event | None = None
     if tag in _BODIES:
-        chunk = _plain_body(data, tag)
-        if chunk is not None:
-            return chunk
+        event = _plain_body(data, tag)
+    elif tag in _HEADERS:
+        event = _plain_headers(bytes(data), tag)
+    if event is not None:
+        return event
     try:
         message = ProcessingRequest.FromString(bytes(data))
     except DecodeError as error:
@@ -83,6 +93,65 @@ def _plain_body(data: Message, tag: int) -> RequestBodyChunk | ResponseBodyChunk
     return RequestBodyChunk(body, is_last) if tag == _REQUEST_BODY else ResponseBodyChunk(body, is_last)
 
 
+def _plain_headers(data: bytes, tag: int) -> RequestHeaders | ResponseHeaders | None:
+    """Headers with metadata and configuration at most, each once; None for any other, which is for the library.
+
+    Metadata and configuration are the same in most messages; what was read in them is remembered.
+    """
+    try:
+        size, at = _number(data, 1)
+        headers, at = data[at : at + size], at + size
+        metadata: bytes | None = None
+        config: bytes | None = None
+        while at < len(data):
+            field = data[at]
+            size, at = _number(data, at + 1)
+            if field == _METADATA_CONTEXT and metadata is None:
+                metadata = data[at : at + size]
+            elif field == _PROTOCOL_CONFIG and config is None and tag == _REQUEST_HEADERS:
+                config = data[at : at + size]
+            else:
+                return None
+            at += size
+        if at != len(data):
+            return None
+        content = HttpHeaders.FromString(headers)
+        if tag == _RESPONSE_HEADERS:
+            return ResponseHeaders(_headers(content.headers), content.end_of_stream, _served_in(metadata or b""))
+        protocol = None if config is None else _config_in(config)
+        return RequestHeaders(_headers(content.headers), content.end_of_stream, _subset_in(metadata or b""), protocol)
+    except (IndexError, DecodeError):
+        return None
+
+
+@lru_cache(MOST_REMEMBERED)
+def _served_by(metadata: bytes) -> str:
+    return _served(Metadata.FromString(metadata))
+
+
+def _served_in(metadata: bytes) -> str:
+    if not metadata:
+        return ""
+    return _served_by(metadata) if len(metadata) <= LONGEST_REMEMBERED else _served_by.__wrapped__(metadata)
+
+
+@lru_cache(MOST_REMEMBERED)
+def _subset_of(metadata: bytes) -> tuple[str, ...] | None:
+    return _subset(Metadata.FromString(metadata))
+
+
+def _subset_in(metadata: bytes) -> tuple[str, ...] | None:
+    if not metadata:
+        return None
+    return _subset_of(metadata) if len(metadata) <= LONGEST_REMEMBERED else _subset_of.__wrapped__(metadata)
+
+
+@lru_cache(MOST_REMEMBERED)
+def _config_in(encoded: bytes) -> ProtocolConfig:
+    config = ProtocolConfiguration.FromString(encoded)
+    return _protocol_config(config.request_body_mode, config.response_body_mode)
+
+
 def _number(data: Message, at: int) -> tuple[int, int]:
     """The varint that begins at `at`, as far as numbers of this size go, and where it ends; raises IndexError."""
     value = data[at]
@@ -109,7 +178,7 @@ def _request_headers(message: ProcessingRequest) -> RequestHeaders:
     return RequestHeaders(
         headers=_headers(content.headers),
         end_of_stream=content.end_of_stream,
-        subset=_subset(message),
+        subset=_subset(message.metadata_context),
         protocol=protocol,
         observed_only=message.observability_mode,
     )
@@ -130,7 +199,7 @@ def _protocol_config(request: int, response: int) -> ProtocolConfig:
 
 def _request_body(message: ProcessingRequest) -> RequestBodyChunk:
     content: HttpBody = message.request_body
-    return RequestBodyChunk(content.body, content.end_of_stream, _subset(message))
+    return RequestBodyChunk(content.body, content.end_of_stream, _subset(message.metadata_context))
 
 
 def _request_trailers(_: ProcessingRequest) -> RequestTrailers:
@@ -139,11 +208,7 @@ def _request_trailers(_: ProcessingRequest) -> RequestTrailers:
 
 def _response_headers(message: ProcessingRequest) -> ResponseHeaders:
     content: HttpHeaders = message.response_headers
-    served = ""
-    if message.HasField("metadata_context"):
-        value = _metadata(message.metadata_context, METADATA_NAMESPACE, SERVED_KEY)
-        served = value if isinstance(value, str) else ""
-    return ResponseHeaders(_headers(content.headers), content.end_of_stream, served)
+    return ResponseHeaders(_headers(content.headers), content.end_of_stream, _served(message.metadata_context))
 
 
 def _response_body(message: ProcessingRequest) -> ResponseBodyChunk:
@@ -193,11 +258,15 @@ def _metadata(metadata: Metadata, namespace: str, key: str) -> str | list[str] |
     return None
 
 
-def _subset(message: ProcessingRequest) -> tuple[str, ...] | None:
+def _served(metadata: Metadata) -> str:
+    """Who served the response; empty where that is not said."""
+    value = _metadata(metadata, METADATA_NAMESPACE, SERVED_KEY)
+    return value if isinstance(value, str) else ""
+
+
+def _subset(metadata: Metadata) -> tuple[str, ...] | None:
     """The subset hint as a list, or as one string with commas."""
-    if not message.HasField("metadata_context"):
-        return None
-    value = _metadata(message.metadata_context, SUBSET_NAMESPACE, SUBSET_KEY)
+    value = _metadata(metadata, SUBSET_NAMESPACE, SUBSET_KEY)
     if value is None:
         return None
     entries = value.split(",") if isinstance(value, str) else value

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -28,7 +28,6 @@ from epp.core.protocol.events import (
     ResponseHeaders,
     ResponseTrailers,
 )
-from epp.edge.extproc import codec
 from epp.edge.extproc.codec import MalformedMessage, decode
 
 SUBSET = "x-gateway-destination-endpoint-subset"
@@ -292,37 +291,3 @@ def decode_or_refuse(data: bytes) -> None:
         decode(data)
     except MalformedMessage as error:
         assert str(error)
-
-
-@st.composite
-def body_messages(draw: st.DrawFn) -> bytes:
-    """A message with a body, as an encoder writes it, or with one byte changed and its end cut off."""
-    message = ProcessingRequest()
-    part = message.request_body if draw(st.booleans()) else message.response_body
-    part.SetInParent()
-    part.body, part.end_of_stream = draw(st.binary(max_size=300)), draw(st.booleans())
-    behind = draw(st.sampled_from([b"", b"\x42\x00", b"\x50\x01", b"\x42\x02\x0a\x00"]))
-    data = bytearray(message.SerializeToString() + behind)
-    if draw(st.booleans()):
-        data[draw(st.integers(0, len(data) - 1))] ^= draw(st.integers(1, 255))
-        del data[draw(st.integers(3, 320)) :]
-    return bytes(data)
-
-
-@given(data=body_messages(), as_view=st.booleans())
-@settings(max_examples=400)
-def test_bodies_are_read_as_the_library_reads_them(data: bytes, as_view: bool) -> None:
-    def in_the_librarys_words() -> object:
-        message = ProcessingRequest.FromString(data)
-        kind = message.WhichOneof("request")
-        if kind is None:
-            raise MalformedMessage("without content")
-        return codec._DECODERS[kind](message)
-
-    try:
-        expected = in_the_librarys_words()
-    except (DecodeError, MalformedMessage):
-        with pytest.raises(MalformedMessage):
-            decode(memoryview(data) if as_view else data)
-    else:
-        assert decode(memoryview(data) if as_view else data) == expected
