@@ -182,9 +182,9 @@ class Conversation:
             sampled=decision is not None and (self._sampled or bool(decision.reporters)),
             streaming=decision is not None and decision.request.streaming,
             client_model=self._client_model(),
-            grpc_usage=unread
-            if decision is None
-            else partial(self._settings.parsers.grpc_usage, decision.request.path),
+            grpc_usage=partial(self._settings.parsers.grpc_usage, decision.request.path)
+            if decision is not None and self._is_grpc
+            else unread,
             reporters=decision.reporters if decision is not None else (),
         )
         return self._ended(commands + self._response.headers(event, self._markers(event.served)))
