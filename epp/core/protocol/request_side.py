@@ -10,11 +10,10 @@ The body is edited once the decision is known: the target model goes in, an inte
 from collections.abc import Callable
 from typing import Protocol
 
-import msgspec
-
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import PayloadTooLarge, ServiceUnavailable
 from epp.core.domain.request import InferenceRequest
+from epp.core.domain.value import Value
 from epp.core.protocol.apis.parsers import ParserTable
 from epp.core.protocol.body_edit import with_text, without_field
 from epp.core.protocol.chunks import cut
@@ -31,7 +30,7 @@ from epp.core.protocol.headers import (
 from epp.core.protocol.request_assembly import MayRewrite, RequestAssembly, Subset
 
 
-class ConversationSettings(msgspec.Struct, frozen=True):
+class ConversationSettings(Value):
     """What `epp serve` was told about the conversation."""
 
     max_body_bytes: int = 32 << 20
@@ -211,7 +210,9 @@ class BufferedRequest(_Side):
     be edited: then after the decision.
     """
 
-    _data: Data | None = None
+    def __init__(self, settings: ConversationSettings, new_request_id: Callable[[], str]) -> None:
+        super().__init__(settings, new_request_id)
+        self._data: Data | None = None
 
     def begin(self, event: RequestHeaders) -> list[Command]:
         """Answered at once, so that the proxy goes on to the body."""

@@ -10,10 +10,9 @@ What the operator defined (1, 2) always beats what a client claims (3). Larger i
 from collections.abc import Mapping
 from enum import Enum
 
-import msgspec
-
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.request import InferenceRequest
+from epp.core.domain.value import Value
 
 OBJECTIVE_HEADERS = ("x-llm-d-inference-objective", "x-gateway-inference-objective")
 
@@ -29,7 +28,7 @@ class BodyPriority(Enum):
     """without meaning; forwarded untouched"""
 
 
-class PriorityPolicy(msgspec.Struct, frozen=True):
+class PriorityPolicy(Value):
     """How claims in the body are read; claims are clamped to lowest..highest."""
 
     body: BodyPriority = BodyPriority.LARGER_FIRST

@@ -12,6 +12,7 @@ from epp.core.domain.decision import Decision, Reservation
 from epp.core.domain.errors import DroppedReason, ServiceUnavailable
 from epp.core.domain.ports import Clock, RequestReport
 from epp.core.domain.request import InferenceRequest
+from epp.core.domain.value import Value
 from epp.core.flow.saturation import DEFAULT_DETECTOR, SaturationDetector, admit
 from epp.core.flow.ticket import BreakOff
 from epp.core.routing.model_rewrite import may_rewrite, rewritten
@@ -26,7 +27,7 @@ from epp.core.state.snapshot import PoolSnapshot
 NO_CANDIDATES = "failed to find endpoint candidates for serving the request"
 
 
-class RoutingPolicy(msgspec.Struct, frozen=True):
+class RoutingPolicy(Value):
     """What `epp serve` was told about routing."""
 
     priority: PriorityPolicy = PriorityPolicy()

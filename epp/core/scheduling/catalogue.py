@@ -35,7 +35,8 @@ from epp.core.scheduling.pickers.max_score import MaxScorePicker
 from epp.core.scheduling.pickers.parameters import PickerParameters
 from epp.core.scheduling.pickers.random import RandomPicker
 from epp.core.scheduling.pickers.weighted_random import WeightedRandomPicker
-from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, ApproxPrefixCacheProducer
+from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
+from epp.core.scheduling.producers.approx_prefix_parameters import ApproxPrefixCacheParameters
 from epp.core.scheduling.producers.p2p_source import P2pSourceParameters, P2pSourceProducer
 from epp.core.scheduling.producers.precise_prefix_cache import (
     INERT_FIELDS,

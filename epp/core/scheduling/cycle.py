@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from epp.core.domain.decision import ScoreCard
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.request import InferenceRequest
+from epp.core.domain.value import Value
 from epp.core.state.columns import FloatColumn
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
@@ -66,7 +66,7 @@ class Candidates:
         return Candidates(self.snapshot, self.positions[chosen])
 
 
-class ProfileResult(msgspec.Struct, frozen=True):
+class ProfileResult(Value):
     """What one profile came to: who was left by its filters, indices into these, best first, and the scores."""
 
     left: Candidates

@@ -8,7 +8,8 @@ Source: the multicluster plugins of the reference endpoint picker.
 from epp.core.config.catalogue import Need, NoParameters, PluginKind, Stability
 from epp.core.scheduling.built_in import BuiltIn, built_in
 from epp.core.scheduling.filters.session_affinity import SessionAffinityFilter
-from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, ApproxPrefixCacheProducer
+from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
+from epp.core.scheduling.producers.approx_prefix_parameters import ApproxPrefixCacheParameters
 from epp.core.scheduling.scorers.kv_cache import KvCacheScorer
 from epp.core.scheduling.scorers.prefix_cache import PrefixCacheParameters, PrefixCacheScorer
 from epp.core.scheduling.scorers.queue import QueueScorer

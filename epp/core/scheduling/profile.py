@@ -2,11 +2,11 @@
 
 from operator import add
 
-import msgspec
 import numpy as np
 
 from epp.core.domain.decision import ScoreCard, ScorerColumn, Scores
 from epp.core.domain.errors import DroppedReason, ResourceExhausted
+from epp.core.domain.value import Value
 from epp.core.scheduling.cycle import FEW, Candidates, Cycle, ProfileResult
 from epp.core.scheduling.plugins import Filter, Picker, PlainPicker, PlainScorer, Scorer
 from epp.core.state.columns import FloatColumn
@@ -16,14 +16,14 @@ ONE = np.ones(())
 """arrays, because numpy takes longer to look at a plain number than to compare short arrays"""
 
 
-class NamedFilter(msgspec.Struct, frozen=True):
+class NamedFilter(Value):
     """A filter and the name it has in the configuration."""
 
     name: str
     plugin: Filter
 
 
-class WeightedScorer(msgspec.Struct, frozen=True):
+class WeightedScorer(Value):
     """A scorer, its name in the configuration and its weight."""
 
     name: str
@@ -85,7 +85,7 @@ _Judged = tuple[list[ScorerColumn], Scores, list[int]]
 """what every scorer said, the totals, and who was picked"""
 
 
-class _Plain(msgspec.Struct, frozen=True):
+class _Plain(Value):
     """A profile whose plugins all work in plain numbers."""
 
     scorers: tuple[tuple[str, float, PlainScorer], ...]

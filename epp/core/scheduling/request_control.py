@@ -6,10 +6,10 @@ producer that raises an error is isolated: the others run, and the request goes 
 
 from collections.abc import Callable
 
-import msgspec
 import numpy as np
 
 from epp.core.domain.errors import DroppedReason, ServiceUnavailable
+from epp.core.domain.value import Value
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
     Admitter,
@@ -24,21 +24,21 @@ NoteFault = Callable[[str, str, BaseException], None]
 """takes the event, the id of the request and the error (FaultLog.fault)"""
 
 
-class NamedProducer(msgspec.Struct, frozen=True):
+class NamedProducer(Value):
     """A producer and the name under which consumers find its product."""
 
     name: str
     plugin: Producer
 
 
-class NamedScreener(msgspec.Struct, frozen=True):
+class NamedScreener(Value):
     """A screener and the name it has in the configuration."""
 
     name: str
     plugin: Screener
 
 
-class RequestControl(msgspec.Struct, frozen=True):
+class RequestControl(Value):
     """The plugins of a configuration that work without a profile."""
 
     request_header_processors: tuple[RequestHeaderProcessor, ...] = ()

@@ -5,14 +5,13 @@ from functools import partial
 from random import Random
 from typing import Any, ParamSpec, TypeVar
 
-import msgspec
-
 from epp.core.config.settings import PluginSettings
 from epp.core.domain.decision import Decision, Reservation, Stage, StagePick
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import ResourceExhausted
 from epp.core.domain.ports import Clock, LoadReport, RequestReport
 from epp.core.domain.request import InferenceRequest
+from epp.core.domain.value import Value
 from epp.core.scheduling.conditional_decode import check_available
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.scheduling.plugins import (
@@ -39,7 +38,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class MadePlugin(msgspec.Struct, frozen=True):
+class MadePlugin(Value):
     """A plugin and the settings that it was made from."""
 
     settings: PluginSettings
@@ -51,7 +50,7 @@ TaughtLearner = tuple[str, Learner, bool]
 NOTHING_MADE: Mapping[str, MadePlugin] = {}
 
 
-class Policy(msgspec.Struct, frozen=True):
+class Policy(Value):
     """Everything that a configuration resolves to."""
 
     profiles: tuple[Profile, ...]

@@ -11,7 +11,7 @@ from epp.core.scheduling.built_in import BuiltIn, DeciderByName, Plugin, no_deci
 from epp.core.scheduling.deciders.always_disagg import AlwaysDecider, MultimodalDecider
 from epp.core.scheduling.deciders.prefix_based_pd import PrefixBasedPdDecider, PrefixBasedPdParameters
 from epp.core.scheduling.filters.topology_affinity import TopologyAffinityFilter, TopologyAffinityFilterParameters
-from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters
+from epp.core.scheduling.producers.approx_prefix_parameters import ApproxPrefixCacheParameters
 from epp.core.scheduling.producers.topology import TopologyExtractor, TopologyExtractorParameters
 from epp.core.scheduling.profiles.data_parallel import DataParallelParameters, DataParallelProfileHandler
 from epp.core.scheduling.profiles.disagg_parameters import DisaggProfileParameters, PdProfileParameters, StagePlan

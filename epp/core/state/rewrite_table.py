@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from random import Random
 
-import msgspec
-
 from epp.core.domain.model_rewrite import InferenceModelRewrite, RewriteRule, precedence
+from epp.core.domain.value import Value
 
 
-class WeightedTargets(msgspec.Struct, frozen=True):
+class WeightedTargets(Value):
     """The targets of one rule. Without any weight all are equal; beside weights a target without one gets nothing."""
 
     rewrite: str
@@ -29,7 +28,7 @@ class WeightedTargets(msgspec.Struct, frozen=True):
         return rng.choices(self.models, cum_weights=self.cumulative)[0]
 
 
-class RewriteTable(msgspec.Struct, frozen=True):
+class RewriteTable(Value):
     """The rules of a pool by model."""
 
     exact: Mapping[str, WeightedTargets] = {}

@@ -1,8 +1,7 @@
 """The executor: runs the commands of one conversation against routing, transport and signals."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
@@ -12,7 +11,6 @@ from epp.core.flow.refusals import shutting_down, unscheduled
 from epp.core.flow.ticket import Answer, Ticket
 from epp.core.protocol.commands import (
     CancelRouting,
-    Command,
     Continue,
     ExtendTimeout,
     FollowServed,
@@ -76,9 +74,9 @@ class StreamExecutor:
         """One message of the proxy (StreamHandler)."""
         try:
             event = codec.decode(message)
-        except codec.MalformedMessage as error:
-            self._services.faults.fault("malformed ext_proc message", self._request_id, error)
-            self._stream.fail(GrpcStatus.INVALID_ARGUMENT, str(error))
+        except codec.MalformedMessage as malformed:
+            self._services.faults.fault("malformed ext_proc message", self._request_id, malformed)
+            self._stream.fail(GrpcStatus.INVALID_ARGUMENT, str(malformed))
             return
         try:
             self._receive(event)
@@ -123,28 +121,48 @@ class StreamExecutor:
 
     def _receive(self, event: Event) -> None:
         for command in self._conversation.receive(event):
-            self._EXECUTE[type(command)](self, command)
+            self._execute(command)
 
-    def _send_continue(self, command: Continue) -> None:
-        self._stream.send(encode.encode_continue(command))
+    def _execute(self, command: Any) -> None:
+        """By the exact type, the frequent ones first: a comparison is cheaper than a table when compiled."""
+        kind = type(command)
+        if kind is Continue:
+            self._stream.send(encode.encode_continue(command))
+        elif kind is SendRouting:
+            self._send_routing(command)
+        elif kind is Route:
+            self._route(command.request)
+        elif kind is SendBody:
+            self._send_body(command)
+        elif kind is FollowServed:
+            self._follow(command)
+        elif kind is NoteFirstToken:
+            self._note_first_token()
+        elif kind is Release:
+            self._release(command)
+        else:
+            self._execute_rarely(command)
+
+    def _execute_rarely(self, command: Any) -> None:
+        kind = type(command)
+        if kind is OverrideMode:
+            self._stream.send(encode.encode_override(command))
+        elif kind is ExtendTimeout:
+            self._stream.send(encode.encode_extension(command))
+        elif kind is NoteBypass:
+            self._services.metrics.picker_bypassed(command.destination)
+        elif kind is CancelRouting:
+            self._withdraw()
+        elif kind is Refuse:
+            self._refuse(command)
+        else:
+            raise TypeError(f"no such command: {kind.__name__}")
 
     def _send_routing(self, command: SendRouting) -> None:
         self._stream.send(*encode.encode_routing(command))
 
     def _send_body(self, command: SendBody) -> None:
         self._stream.send(*encode.encode_body(command))
-
-    def _override_mode(self, command: OverrideMode) -> None:
-        self._stream.send(encode.encode_override(command))
-
-    def _extend_timeout(self, command: ExtendTimeout) -> None:
-        self._stream.send(encode.encode_extension(command))
-
-    def _note_bypass(self, command: NoteBypass) -> None:
-        self._services.metrics.picker_bypassed(command.destination)
-
-    def _start_routing(self, command: Route) -> None:
-        self._route(command.request)
 
     def _route(self, request: InferenceRequest) -> None:
         self._request = request
@@ -248,7 +266,7 @@ class StreamExecutor:
         self._services.metrics.request_refused(self._request, refusal)
         self._stream.send(encode.encode_refusal(to_http(refusal, self._request_id, is_grpc=self._conversation.is_grpc)))
 
-    def _withdraw(self, _command: CancelRouting) -> None:
+    def _withdraw(self) -> None:
         self._drop_deadline()
         self._drop_token_wait()
         if self._ticket is not None:
@@ -270,7 +288,7 @@ class StreamExecutor:
             self._served = destination
             self._services.routing.response_begun(self._decision, destination)
 
-    def _note_first_token(self, _command: NoteFirstToken) -> None:
+    def _note_first_token(self) -> None:
         self._first_token_at = self._services.clock()
         if self._decision is not None:
             self._services.routing.first_token(self._decision)
@@ -329,18 +347,3 @@ class StreamExecutor:
         )
         self._account()
         self._stream.resume_reading()
-
-    _EXECUTE: ClassVar[dict[type[Command], Callable[["StreamExecutor", Any], None]]] = {
-        Continue: _send_continue,
-        Route: _start_routing,
-        SendRouting: _send_routing,
-        SendBody: _send_body,
-        OverrideMode: _override_mode,
-        ExtendTimeout: _extend_timeout,
-        Refuse: _refuse,
-        CancelRouting: _withdraw,
-        FollowServed: _follow,
-        NoteBypass: _note_bypass,
-        NoteFirstToken: _note_first_token,
-        Release: _release,
-    }

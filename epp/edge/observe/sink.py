@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-import msgspec
-
 from epp.core.domain.decision import Decision
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import Refusal
 from epp.core.domain.ports import RequestReport
 from epp.core.domain.request import InferenceRequest
+from epp.core.domain.value import Value
 from epp.edge.observe import families
 from epp.edge.observe.cells import Histogram
 from epp.edge.observe.endpoint_attempts import EndpointAttempts
@@ -26,7 +25,7 @@ UNREAD = InferenceRequest(request_id="")
 Source = Callable[[], Iterable[Series]]
 
 
-class RequestTotals(msgspec.Struct, frozen=True):
+class RequestTotals(Value):
     """Requests since the start."""
 
     routed: int = 0

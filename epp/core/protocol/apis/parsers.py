@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import get_args
 
-import msgspec
-
 from epp.core.domain.pool import AppProtocol
+from epp.core.domain.value import Value
 from epp.core.protocol.apis import anthropic, openai, sglang_generate, vertex_ai, vllm_generate, vllm_grpc
 from epp.core.protocol.apis.json_fields import Data
 from epp.core.protocol.body import NO_BODY, RequestBody
@@ -23,7 +22,7 @@ ANY_PROTOCOL: tuple[AppProtocol, ...] = get_args(AppProtocol)
 H2C: tuple[AppProtocol, ...] = ("kubernetes.io/h2c",)
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(Value):
     """Paths that end in `tail`; with `whole` the path is `tail` and nothing more."""
 
     tail: tuple[str, ...]
@@ -35,7 +34,7 @@ class Route(msgspec.Struct, frozen=True):
     """reads the usage of a gRPC answer; those of HTTP are told by their content type"""
 
 
-class Parser(msgspec.Struct, frozen=True):
+class Parser(Value):
     """A parser plugin: its routes, whether it takes everything else, and how the pods it is for must be spoken to."""
 
     name: str

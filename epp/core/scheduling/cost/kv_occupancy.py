@@ -10,9 +10,9 @@ Memory: at most MOST_PIECES pieces per request in flight (some 150 bytes each), 
 
 from bisect import bisect_right
 
-import msgspec
 import numpy as np
 
+from epp.core.domain.value import Leaf
 from epp.core.scheduling.cost.slot_cells import grown
 from epp.core.state.block_hashes import Chain
 from epp.core.state.columns import FloatColumn
@@ -42,7 +42,7 @@ BLOCKS_OF = (0, *CUTS)
 _LAST_BLOCKS = np.array(CUTS) - 1
 
 
-class _Held(msgspec.Struct, gc=False):
+class _Held(Leaf):
     slot: int
     pieces: list[int]
     block_tokens: int

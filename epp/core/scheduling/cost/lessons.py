@@ -5,14 +5,13 @@ A note is kept per request in flight and dropped when it is over.
 
 from collections.abc import Callable
 
-import msgspec
-
 from epp.core.domain.decision import Decision
 from epp.core.domain.ports import Outcome, RequestReport
+from epp.core.domain.value import Leaf
 from epp.core.scheduling.cost.coefficients import CoefficientLearner, OutputLengths
 
 
-class Note(msgspec.Struct, gc=False):
+class Note(Leaf):
     """What was known when the request was picked. Prefill is in the units of the parameters, before learning."""
 
     slot: int
@@ -27,7 +26,7 @@ class Note(msgspec.Struct, gc=False):
     first_token_at: float | None = None
 
 
-class Ended(msgspec.Struct, gc=False):
+class Ended(Leaf):
     """A request that is over, for the report that follows at once."""
 
     serial: int

@@ -8,14 +8,14 @@ alone works the queue off.
 Memory: one entry per reservation whose prefill is not known to be done, at most as many as requests in flight.
 """
 
-import msgspec
 import numpy as np
 
+from epp.core.domain.value import Leaf
 from epp.core.scheduling.cost.slot_cells import grown
 from epp.core.state.columns import FloatColumn
 
 
-class _Work(msgspec.Struct, gc=False):
+class _Work(Leaf):
     work_s: float
     ends_at: float
 

@@ -9,14 +9,13 @@ matches with holes, a block size of at least 64 tokens whatever the engine's, a 
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Annotated
 
-import msgspec
 import numpy as np
 
 from epp.core.domain.decision import Reservation
 from epp.core.domain.request import InferenceRequest, PromptKind
 from epp.core.scheduling.cycle import FEW, Candidates, Cycle, Positions
+from epp.core.scheduling.producers.approx_prefix_parameters import ApproxPrefixCacheParameters
 from epp.core.state.block_hashes import Chain, hash_blocks
 from epp.core.state.columns import FloatColumn
 from epp.core.state.prefix_index import PrefixIndex
@@ -29,24 +28,6 @@ MOST_SEEDS = 1_000
 """remembered: most requests are for one of few models"""
 LONGEST_REMEMBERED_SALT = 200
 """characters"""
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class ApproxPrefixCacheParameters(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Parameters of the reference; sizes in tokens. Of both caps on the match the one in tokens counts if given."""
-
-    auto_tune: bool = True
-    """take block size and capacity from the engine's own metrics where they are known"""
-    block_size_tokens: NotNegative = 0
-    """0: the default of 16"""
-    block_size: NotNegative = 0
-    """deprecated: in characters (v1.1 to v1.3)"""
-    hash_block_size: NotNegative = 0
-    """deprecated: in characters (v1.0)"""
-    max_prefix_tokens_to_match: NotNegative = 0
-    max_prefix_blocks_to_match: NotNegative = 0
-    lru_capacity_per_server: NotNegative = 0
-    """blocks per endpoint; 0: the default of 31250"""
 
 
 class PrefixMatch:

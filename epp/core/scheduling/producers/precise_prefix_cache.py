@@ -22,11 +22,8 @@ from epp.core.domain.decision import Reservation
 from epp.core.domain.request import InferenceRequest
 from epp.core.kvevents import Event
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import (
-    ApproxPrefixCacheParameters,
-    ApproxPrefixCacheProducer,
-    PrefixMatch,
-)
+from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer, PrefixMatch
+from epp.core.scheduling.producers.approx_prefix_parameters import ApproxPrefixCacheParameters
 from epp.core.state.block_hashes import Chain
 from epp.core.state.precise_index import DEFAULT_WEIGHTS, MOST_NAMES, PreciseIndex
 from epp.core.state.speculative_blocks import SpeculativeBlocks

@@ -249,7 +249,7 @@ class ExpectedCostScorer:
         match = prefix_match(cycle, self._producer)
         shared = 0.0
         if slot in match.by_slot:
-            shared = self._books.occupancy.shared_tokens(slot, match.chain, match.block_tokens)
+            shared = float(self._books.occupancy.shared_tokens(slot, match.chain, match.block_tokens))
         overflow = wanted - shared - (capacity - occupied)
         if overflow <= 0.0:
             return 0.0

@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 
 from epp.core.scheduling.cycle import Candidates, Cycle
-from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, prefix_match
+from epp.core.scheduling.producers.approx_prefix_cache import prefix_match
+from epp.core.scheduling.producers.approx_prefix_parameters import ApproxPrefixCacheParameters
 from epp.core.state.columns import FloatColumn
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from struct import Struct
 
-import msgspec
-
+from epp.core.domain.value import Value
 from epp.edge.extproc.http2.frame_reader import COPIED_BYTES, SHOWN_SHARE_BITS
 from epp.edge.extproc.http2.grpc_heads import ACCEPTED_ENCODINGS, RESPONSE_HEAD, STATUS_415, TRAILERS_OK, status
 from epp.edge.extproc.http2.header_blocks import RequestHead
+from epp.edge.extproc.http2.nobody import DEAF, NOBODY
 from epp.edge.extproc.http2.stream import MESSAGE_HEAD_BYTES, Buffer, Http2Stream, StreamReceiver
 from epp.edge.extproc.transport import GrpcStatus, HandlerFactory, Message, StreamHandler
 
@@ -24,7 +24,7 @@ SMALL_PARTS_AT = 255
 SMALL_PARTS_BYTES = 1 << 18
 
 
-class GrpcService(msgspec.Struct, frozen=True):
+class GrpcService(Value):
     """What a server serves."""
 
     methods: Mapping[str, HandlerFactory]
@@ -52,25 +52,6 @@ class GrpcService(msgspec.Struct, frozen=True):
         else:
             stream.end(STATUS_415)
         return NOBODY
-
-
-class _Nobody:
-    """Of a request that is answered already."""
-
-    def data(self, payload: Buffer) -> None:
-        """Nothing."""
-
-    def pieces(self, payloads: list[Buffer], size: int) -> None:
-        """Nothing."""
-
-    def ended(self) -> None:
-        """Nothing."""
-
-    def reset(self) -> None:
-        """Nothing."""
-
-
-NOBODY = _Nobody()
 
 
 def _is_grpc(content_type: str) -> bool:
@@ -325,7 +306,7 @@ class GrpcStream:
     def _tell_closed(self) -> None:
         """The last that the handler hears. Nobody refers to anybody then, so that memory is given back at once."""
         handler = self._handler
-        del self._handler
+        self._handler = DEAF
         self._stream.receiver = NOBODY
         try:
             handler.closed()

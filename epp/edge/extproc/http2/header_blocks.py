@@ -8,8 +8,8 @@ time: the same bytes may mean something else, and what they add to the table or 
 from collections.abc import Iterable
 
 import hpack
-import msgspec
 
+from epp.core.domain.value import Value
 from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode
 
 MOST_REMEMBERED = 64
@@ -20,7 +20,7 @@ _PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
 _REQUIRED = frozenset((b":method", b":scheme", b":path"))
 
 
-class RequestHead(msgspec.Struct, frozen=True):
+class RequestHead(Value):
     """What a gRPC server needs of a request's headers; text as Latin-1."""
 
     method: str
@@ -90,7 +90,7 @@ def _checked(headers: Iterable[tuple[bytes, bytes]]) -> RequestHead:
         if name == b"content-length" and found.get(name, value) != value:
             problem = problem or "two values of content-length"
         found[name] = value
-    missing = _REQUIRED - found.keys()
+    missing = [name for name in _REQUIRED if name not in found]
     if missing and not problem:
         problem = f"without {_text(min(missing))}"
     if not problem and not found[b":path"]:

@@ -1,14 +1,13 @@
 """HEADERS and CONTINUATION: puts header blocks together (RFC 9113 6.2, 6.10). Padding and priority are taken off."""
 
-import msgspec
-
+from epp.core.domain.value import Value
 from epp.edge.extproc.http2 import wire
 from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode, StreamFault
 
 PRIORITY_BYTES = 5
 
 
-class HeaderBlock(msgspec.Struct, frozen=True):
+class HeaderBlock(Value):
     """A whole header block."""
 
     stream_id: int

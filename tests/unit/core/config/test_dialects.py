@@ -18,7 +18,7 @@ from epp.core.config.settings import FeatureGates, MetricsSettings, PickerConfig
 from epp.core.scheduling.build import build_policy
 from epp.core.scheduling.catalogue import CATALOGUE
 from epp.core.scheduling.pickers.weighted_random import WeightedRandomPicker
-from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters
+from epp.core.scheduling.producers.approx_prefix_parameters import ApproxPrefixCacheParameters
 from epp.core.scheduling.scorers.prefix_cache import PrefixCacheParameters
 
 DIALECTS = Path(__file__).parent / "dialects"

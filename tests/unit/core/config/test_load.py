@@ -15,7 +15,7 @@ from epp.core.config.parameters import (
 from epp.core.config.settings import PickerConfig, WeightedPlugin
 from epp.core.scheduling.catalogue import CATALOGUE
 from epp.core.scheduling.pickers.parameters import PickerParameters
-from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters
+from epp.core.scheduling.producers.approx_prefix_parameters import ApproxPrefixCacheParameters
 
 HEAD = "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\n"
 

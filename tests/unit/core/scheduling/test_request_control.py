@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
+import msgspec
 import pytest
 
 from epp.core.config.load import load_config
@@ -149,12 +150,13 @@ def test_a_producer_that_fails_costs_only_its_own_product() -> None:
         "prefix-cache-affinity-filter",
     ],
 )
-def test_consumers_of_prefix_matches_do_without(consumer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_consumers_of_prefix_matches_do_without(consumer: str) -> None:
     config = load_config(
         f"apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins: [{{type: {consumer}}}]\n", "x", CATALOGUE
     )
     policy = build_policy(config)
-    monkeypatch.setattr(policy.producers[0].plugin, "produce", Broken().produce)
+    broken = NamedProducer(policy.producers[0].name, Broken())
+    policy = msgspec.structs.replace(policy, producers=(broken, *policy.producers[1:]))
     pool = SmallPool(2)
     scheduled = Scheduler(policy, pool.ledger, Random(1), lambda: pool.now)
     decision = scheduled.schedule(text_request("x" * 1000), pool.snapshot, pool.candidates, pool.now)

@@ -9,6 +9,7 @@ from epp.core.protocol.events import BodyMode
 from epp.core.protocol.request_side import ConversationSettings
 from tests.support.ext_proc_client import ExtProcClient, Refused
 from tests.support.picker import Picker, running_picker, serving
+from tests.unit.edge.extproc.envoy_talk import Router
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -82,10 +83,15 @@ async def test_a_response_in_every_mode(response_mode: BodyMode, trailers: bool)
         assert report.duration_s >= (report.first_token_s or 0.0)
 
 
-async def test_routing_is_told_of_a_first_token_that_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    picker = Picker()
+async def test_routing_is_told_of_a_first_token_that_is_seen() -> None:
     told: list[Decision] = []
-    monkeypatch.setattr(picker.router, "first_token", told.append)
+
+    class Overheard(Router):
+        def first_token(self, decision: Decision) -> None:
+            told.append(decision)
+
+    picker = Picker()
+    picker.routing = Overheard(picker)
     async with serving(picker), ExtProcClient(picker.port) as envoy:
         request = envoy.request(DUPLEX, DUPLEX)
         forwarded = await request.send(BODY)

@@ -1,11 +1,8 @@
 import pytest
 
 from epp.core.domain.request import InferenceRequest, Prompt, PromptKind
-from epp.core.scheduling.producers.approx_prefix_cache import (
-    ApproxPrefixCacheParameters,
-    ApproxPrefixCacheProducer,
-    PrefixMatch,
-)
+from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer, PrefixMatch
+from epp.core.scheduling.producers.approx_prefix_parameters import ApproxPrefixCacheParameters
 from tests.support.small_pool import SmallPool, text_request
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheParameters, PrefixMatch
+from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
+from epp.core.scheduling.producers.approx_prefix_parameters import ApproxPrefixCacheParameters
 from epp.core.scheduling.scorers.prefix_cache import PrefixCacheParameters, PrefixCacheScorer
 from tests.support.small_pool import SmallPool
 

@@ -1,0 +1,18 @@
+"""Bases that carry the options of a msgspec.Struct, for modules that are compiled.
+
+The compiler (docs/compiled.md) does not pass the keywords of a class statement on, so that
+`class Name(msgspec.Struct, frozen=True)` would silently be mutable there. Options are inherited, however.
+"""
+
+from typing import dataclass_transform
+
+import msgspec
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class Value(msgspec.Struct, frozen=True):
+    """A value: compared by its fields, never changed."""
+
+
+class Leaf(msgspec.Struct, gc=False):
+    """A record whose fields are plain numbers or texts, so that the garbage collector need not look at it."""
