@@ -1,7 +1,8 @@
 """Bases that carry the options of a msgspec.Struct, for modules that are compiled.
 
 The compiler (docs/compiled.md) does not pass the keywords of a class statement on, so that
-`class Name(msgspec.Struct, frozen=True)` would silently be mutable there. Options are inherited, however.
+`class Name(msgspec.Struct, frozen=True)` would silently be mutable there. Options are inherited, however. Nor does it
+keep the types of fields, by which msgspec decodes: a struct that is decoded belongs into a module that is not compiled.
 """
 
 from typing import dataclass_transform

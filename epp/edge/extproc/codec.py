@@ -35,6 +35,10 @@ _REQUEST_HEADERS, _RESPONSE_HEADERS, _METADATA_CONTEXT, _PROTOCOL_CONFIG = 0x12,
 _HEADERS = frozenset((_REQUEST_HEADERS, _RESPONSE_HEADERS))
 _BODY, _END_OF_STREAM = 0x0A, 0x10
 """of these fields of HttpBody"""
+_HEADER_MAP, _END_OF_HEADERS = 0x0A, 0x18
+"""of HttpHeaders"""
+_HEADER, _KEY, _VALUE, _RAW_VALUE = 0x0A, 0x0A, 0x12, 0x1A
+"""of HeaderMap and HeaderValue"""
 MOST_REMEMBERED = 1_000
 LONGEST_REMEMBERED = 1_000
 """bytes"""
@@ -100,7 +104,10 @@ def _plain_headers(data: bytes, tag: int) -> RequestHeaders | ResponseHeaders | 
     """
     try:
         size, at = _number(data, 1)
-        headers, at = data[at : at + size], at + size
+        read = _plain_fields(data, at, at + size)
+        if read is None:
+            return None
+        at += size
         metadata: bytes | None = None
         config: bytes | None = None
         while at < len(data):
@@ -115,13 +122,60 @@ def _plain_headers(data: bytes, tag: int) -> RequestHeaders | ResponseHeaders | 
             at += size
         if at != len(data):
             return None
-        content = HttpHeaders.FromString(headers)
+        headers, end_of_stream = read
         if tag == _RESPONSE_HEADERS:
-            return ResponseHeaders(_headers(content.headers), content.end_of_stream, _served_in(metadata or b""))
+            return ResponseHeaders(headers, end_of_stream, _served_in(metadata or b""))
         protocol = None if config is None else _config_in(config)
-        return RequestHeaders(_headers(content.headers), content.end_of_stream, _subset_in(metadata or b""), protocol)
-    except (IndexError, DecodeError):
+        return RequestHeaders(headers, end_of_stream, _subset_in(metadata or b""), protocol)
+    except (IndexError, DecodeError, UnicodeDecodeError):
         return None
+
+
+def _plain_fields(data: bytes, at: int, end: int) -> tuple[Headers, bool] | None:
+    """What data[at:end], an HttpHeaders, says; None for anything but a map and the flag, each once and in this order.
+
+    Raises IndexError where it is cut off, and UnicodeDecodeError.
+    """
+    headers: Headers = {}
+    if at < end and data[at] == _HEADER_MAP:
+        size, at = _number(data, at + 1)
+        stop = at + size
+        while at < stop:
+            if data[at] != _HEADER:
+                return None
+            size, at = _number(data, at + 1)
+            if not _plain_header(data, at, at + size, headers):
+                return None
+            at += size
+        if at != stop:
+            return None
+    if at == end:
+        return headers, False
+    if at + 2 != end or data[at] != _END_OF_HEADERS or data[at + 1] > 1:
+        return None
+    return headers, data[at + 1] == 1
+
+
+def _plain_header(data: bytes, at: int, end: int, headers: Headers) -> bool:
+    """Adds the HeaderValue in data[at:end]; False for one without name, or with more than a name and one value."""
+    if data[at] != _KEY:
+        return False
+    size, at = _number(data, at + 1)
+    key = data[at : at + size].decode("utf-8")
+    at += size
+    value = ""
+    if at < end:
+        field = data[at]
+        size, at = _number(data, at + 1)
+        if field == _RAW_VALUE:
+            value = data[at : at + size].decode("latin-1")
+        elif field == _VALUE:
+            value = data[at : at + size].decode("utf-8")
+        else:
+            return False
+        at += size
+    headers[key] = f"{headers[key]},{value}" if key in headers else value
+    return at == end
 
 
 @lru_cache(MOST_REMEMBERED)

@@ -4,8 +4,10 @@ import pytest
 
 from epp.app.describe_flags import PAGE, main, page
 from epp.app.flags import FLAGS
+from tests.support.compiled import on_sources
 
 
+@on_sources
 def test_the_document_is_up_to_date() -> None:
     assert PAGE.read_text() == page(), "run: python -m epp.app.describe_flags --write"
 

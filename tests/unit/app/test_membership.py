@@ -1,6 +1,7 @@
 """Membership: the order in which proxy, picks and scrapes learn of endpoints, and what happens when a write fails."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -127,7 +128,7 @@ def test_without_trouble_a_retry_does_nothing(tmp_path: Path) -> None:
 def test_names_of_objectives_get_their_place_among_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(tmp_path)
     known: list[set[str]] = []
-    monkeypatch.setattr(rig.sink, "known_names", known.append)
+    monkeypatch.setattr(rig.membership, "_sink", SimpleNamespace(known_names=known.append))
     rig.membership.objects_changed(ObjectState(POOL, (A,), (InferenceObjective("default", "premium", "pool", 5),)))
     assert known == [{"premium"}]
 
@@ -135,7 +136,7 @@ def test_names_of_objectives_get_their_place_among_the_labels(tmp_path: Path, mo
 def test_names_in_rewrites_get_their_place_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(tmp_path)
     known: list[set[str]] = []
-    monkeypatch.setattr(rig.sink, "known_names", known.append)
+    monkeypatch.setattr(rig.membership, "_sink", SimpleNamespace(known_names=known.append))
     rule = RewriteRule(("alias", "other"), (RewriteTarget("v1", 9), RewriteTarget("v2", 1)))
     rewrite = InferenceModelRewrite("default", "canary", "pool", (rule,))
     rig.membership.objects_changed(ObjectState(POOL, (A,), rewrites=(rewrite,)))

@@ -4,8 +4,10 @@ import sys
 
 from bench.request_steps import count
 from epp.core.routing.router import Router
+from tests.support.compiled import on_sources
 
 
+@on_sources
 async def test_every_request_is_counted_once() -> None:
     traced_before = sys.gettrace()
     steps = await count(endpoints=3, prompt_bytes=200, requests=7)

@@ -75,6 +75,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "epp" / "__init__.py").touch()
     (tmp_path / "epp" / "__main__.py").write_text(STAND_IN)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)  # set by `make test-compiled`; the folder must come first
     return tmp_path
 
 

@@ -9,7 +9,6 @@ import msgspec
 from epp.core.domain.errors import BadRequest
 from epp.core.domain.request import ModelField, Prompt, PromptKind
 from epp.core.protocol.apis.json_fields import (
-    MISSING,
     Data,
     integer_of,
     is_filled_list,
@@ -20,56 +19,17 @@ from epp.core.protocol.apis.json_fields import (
     text_of,
     text_or_tokens,
 )
+from epp.core.protocol.apis.openai_fields import Fields, decode_fields, decode_raw_fields
 from epp.core.protocol.body import RequestBody
 
 
-class _Fields(msgspec.Struct):
-    """The fields that are looked at; everything else is skipped, which also checks its syntax."""
-
-    model: str | None = ""
-    prompt: msgspec.Raw = MISSING
-    messages: msgspec.Raw = MISSING
-    tools: msgspec.Raw = MISSING
-    input: msgspec.Raw = MISSING
-    instructions: msgspec.Raw = MISSING
-    items: msgspec.Raw = MISSING
-    stream: bool | None = False
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    max_output_tokens: int | None = None
-    cache_salt: str | None = ""
-    priority: int | None = None
-
-
-class _RawFields(msgspec.Struct):
-    """The same where one of them has another type than expected, which is for the model server to judge."""
-
-    model: msgspec.Raw = MISSING
-    prompt: msgspec.Raw = MISSING
-    messages: msgspec.Raw = MISSING
-    tools: msgspec.Raw = MISSING
-    input: msgspec.Raw = MISSING
-    instructions: msgspec.Raw = MISSING
-    items: msgspec.Raw = MISSING
-    stream: msgspec.Raw = MISSING
-    max_tokens: msgspec.Raw = MISSING
-    max_completion_tokens: msgspec.Raw = MISSING
-    max_output_tokens: msgspec.Raw = MISSING
-    cache_salt: msgspec.Raw = MISSING
-    priority: msgspec.Raw = MISSING
-
-
-_decode = msgspec.json.Decoder(_Fields).decode
-_decode_raw = msgspec.json.Decoder(_RawFields).decode
-
-
-def _fields(data: Data) -> _Fields:
+def _fields(data: Data) -> Fields:
     """Raises BadRequest."""
     try:
-        return _decode(data)
+        return decode_fields(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raw = read_object(_decode_raw, data)
-    return _Fields(
+        raw = read_object(decode_raw_fields, data)
+    return Fields(
         model=text_of(raw.model),
         prompt=raw.prompt,
         messages=raw.messages,
@@ -159,7 +119,7 @@ def read_by_field(data: Data) -> RequestBody:
 
 
 def _body(
-    fields: _Fields, prompt: Prompt, max_tokens: int | None, model_field: ModelField = ModelField.REQUIRED
+    fields: Fields, prompt: Prompt, max_tokens: int | None, model_field: ModelField = ModelField.REQUIRED
 ) -> RequestBody:
     return RequestBody(
         model=fields.model or "",

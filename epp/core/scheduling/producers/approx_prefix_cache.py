@@ -33,12 +33,24 @@ LONGEST_REMEMBERED_SALT = 200
 class PrefixMatch:
     """Result for one request: matched blocks by slot; fractions where a block counts less than others."""
 
-    __slots__ = ("block_tokens", "by_slot", "chain", "total_blocks")
+    __slots__ = ("approximate", "block_tokens", "by_slot", "chain", "is_precise", "total_blocks")
 
     def __init__(
-        self, chain: Chain, block_tokens: int, by_slot: Mapping[int, float], total_blocks: int | None = None
+        self,
+        chain: Chain,
+        block_tokens: int,
+        by_slot: Mapping[int, float],
+        total_blocks: int | None = None,
+        *,
+        is_precise: bool = False,
+        approximate: "PrefixMatch | None" = None,
     ) -> None:
-        """`total_blocks` when it is not the length of the chain, of a producer that has no use for one."""
+        """`total_blocks` when it is not the length of the chain, of a producer that has no use for one.
+
+        `is_precise` of what the engines have told; `approximate` is then what was guessed beside it, if anything was.
+        """
+        self.is_precise = is_precise
+        self.approximate = approximate
         self.chain = chain
         self.block_tokens = block_tokens
         self.by_slot = by_slot

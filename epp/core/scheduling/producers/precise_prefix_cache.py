@@ -97,24 +97,6 @@ INERT_FIELDS = {
 }
 
 
-class PreciseMatch(PrefixMatch):
-    """A PrefixMatch of events; keeps what learning needs."""
-
-    __slots__ = ("approximate",)
-
-    def __init__(
-        self,
-        chain: Chain,
-        block_tokens: int,
-        by_slot: dict[int, float],
-        total_blocks: int,
-        approximate: PrefixMatch | None,
-    ) -> None:
-        super().__init__(chain, block_tokens, by_slot, total_blocks)
-        self.approximate = approximate
-        """what the approximate index said, if it was asked"""
-
-
 class PrecisePrefixCacheProducer:
     """Produces a PrefixMatch; takes the events of the engines by slot."""
 
@@ -175,12 +157,12 @@ class PrecisePrefixCacheProducer:
             _raise(by_slot, self._speculative.match(chain, cycle.now), 1.0)
         total = prompt.block_count(block_tokens)
         approximate = self._fill_in(cycle, candidates, by_slot, total)
-        return PreciseMatch(chain, block_tokens, by_slot, total, approximate)
+        return PrefixMatch(chain, block_tokens, by_slot, total, is_precise=True, approximate=approximate)
 
     def learn(self, cycle: Cycle, reservation: Reservation) -> None:
         """The approximate index learns every prompt: the next one may come without token ids."""
         match: PrefixMatch = cycle.products[self._name]
-        if isinstance(match, PreciseMatch):
+        if match.is_precise:
             if self._speculative is not None:
                 self._speculative.insert(reservation.slot, match.chain, cycle.now)
             match = match.approximate or self.approximate.produce(cycle, Candidates(cycle.snapshot))

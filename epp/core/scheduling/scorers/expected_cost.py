@@ -25,7 +25,7 @@ H100.
 """
 
 from operator import add
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch, prefi
 from epp.core.scheduling.scorers.normalize import lower_is_better, lower_is_better_plainly
 from epp.core.state.columns import Derived, FloatColumn
 
+Seconds = TypeVar("Seconds", float, FloatColumn)
 ZERO = np.zeros(())
 """an array, because numpy takes longer to look at a plain number than to compare short arrays"""
 
@@ -54,6 +55,8 @@ class ExpectedCostScorer:
         self._producer = parameters.prefix_match_info_producer_name
         self._books = CostBooks(parameters)
         self._rows = _Rows()
+        self._per_token_s = parameters.prefill_seconds_per_token
+        self._per_square_s = parameters.attention_seconds_per_token_squared
         # What becomes of requests and pods is told to the books themselves.
         self.moved = self._books.moved
         self.first_token = self._books.first_token
@@ -91,53 +94,57 @@ class ExpectedCostScorer:
 
         None where pods are new or of several kinds, or a scrape is stale.
         """
-        books, slots, ledger, load, now = self._books, candidates.slots, cycle.ledger, cycle.snapshot.load, cycle.now
-        if self._parameters.group_label:
+        books, slots, load, now = self._books, candidates.slots, cycle.snapshot.load, cycle.now
+        if self._parameters.group_label or not books.ramp.is_over(now):
             return None
-        updated_at = load.updated_at.take(slots).tolist()
-        if min(updated_at) < now - cycle.snapshot.metrics_stale_after_s or not books.ramp.is_over(now):
-            return None
+        updated_at: list[float] = load.updated_at.take(slots).tolist()
+        oldest = now - cycle.snapshot.metrics_stale_after_s
+        for scraped_at in updated_at:
+            if scraped_at < oldest:
+                return None
         books.reserve_slots(len(load))
         coefficients, output = books.groups.everybody, self._output_tokens(cycle)
         harm, alone, per_waiting, per_request, per_context, per_above = self._terms(cycle, output, coefficients.kv_s)
         harm, alone = harm * coefficients.prefill_scale, alone * coefficients.prefill_scale
         answer_s, wanted = output * coefficients.step_s, cycle.tokens + output
         shown, others_tokens = self._rows.of(candidates, updated_at)
-        in_flight, tokens = ledger.requests.take(slots).tolist(), ledger.tokens.take(slots).tolist()
+        in_flight: list[int] = cycle.ledger.requests.take(slots).tolist()
+        tokens: list[int] = cycle.ledger.tokens.take(slots).tolist()
+        busy_until: list[float] = books.backlog.busy_until.take(slots).tolist()
+        held: list[float] = books.occupancy.tokens.take(slots).tolist()
+        own_s = self._own_s_of_few(cycle, candidates)
         mean = (sum(tokens) + others_tokens) / len(tokens)
-        costs = []
-        for slot, (others, others_waiting, context, used, capacity), ours, our_tokens, own_s, busy_until, held in zip(
-            candidates.plain_slots,
-            shown,
-            in_flight,
-            tokens,
-            self._own_s_of_few(cycle, candidates),
-            books.backlog.busy_until.take(slots).tolist(),
-            books.occupancy.tokens.take(slots).tolist(),
-            strict=True,
-        ):
-            requests = ours + others
-            context += our_tokens
-            cost = (requests * harm + alone) * own_s + requests * per_request + context * per_context
-            if others_waiting:
-                cost += others_waiting * per_waiting
-            if busy_until > now:
-                cost += busy_until - now
+        costs: list[float] = []
+        for at in range(len(own_s)):  # positions, because compiled numbers need no boxes that a zip would make
+            others, others_waiting, context, used, capacity = shown[at]
+            requests = in_flight[at] + others
+            context += tokens[at]
+            cost = (requests * harm + alone) * own_s[at] + requests * per_request + context * per_context
+            cost += others_waiting * per_waiting
+            if busy_until[at] > now:
+                cost += busy_until[at] - now
             if context > mean:
                 cost += (context - mean) * per_above
-            occupied = held + output * requests
+            occupied = held[at] + output * requests
             if capacity - occupied < wanted or capacity - used < wanted:
+                slot = candidates.plain_slots[at]
                 cost += self._kv_wait_s(cycle, slot, max(occupied, used), capacity, wanted) * answer_s
             costs.append(cost)
         if books.adapters.is_adapter(cycle.request.target_model):
-            requests = np.add([row[Derived.OTHERS] for row in shown], in_flight)
+            others_too = np.add([row[Derived.OTHERS] for row in shown], in_flight)
             contexts = np.add([row[Derived.OTHERS_TOKENS] for row in shown], tokens)
             step_s = coefficients.step_s + coefficients.kv_s * contexts
-            step_s += self._parameters.sequence_seconds_per_step * requests
+            step_s += self._parameters.sequence_seconds_per_step * others_too
             return list(map(add, costs, self._adapter_s(cycle, candidates, output * step_s).tolist()))
         return costs
 
-    def _terms(self, cycle: Cycle, output: float, kv_s: Cost) -> "_Terms":
+    def _terms(
+        self, cycle: Cycle, output: float, kv_s: Seconds
+    ) -> tuple[float, float, float, Seconds, Seconds, Seconds]:
+        """What J multiplies, the same for all candidates of a request: of a request in flight as a share of `own`;
+        1 + g; seconds per other request that waits, per request in flight, per token of context, and per token above
+        the mean.
+        """
         parameters, books = self._parameters, self._books
         load_factor = books.work.load_factor(len(cycle.snapshot.endpoints), parameters.load_ceiling, cycle.now)
         decode = parameters.decode_weight * output
@@ -157,7 +164,7 @@ class ExpectedCostScorer:
         shown = self._shown(cycle, candidates)
         requests = ledger.requests.take(slots) + shown[Derived.OTHERS]
         context = ledger.tokens.take(slots) + shown[Derived.OTHERS_TOKENS]
-        harm, alone, per_waiting, per_request, per_context, per_above = self._terms(cycle, output, kv_s)
+        harm, alone, per_waiting, per_request, per_context, per_above = self._terms(cycle, output, np.asarray(kv_s))
         costs: FloatColumn = (requests * harm + alone) * (self._own_s(cycle, candidates) * scale)
         costs += np.maximum(books.backlog.busy_until.take(slots) - cycle.now, ZERO)
         costs += shown[Derived.OTHERS_WAITING] * per_waiting
@@ -204,16 +211,19 @@ class ExpectedCostScorer:
         return np.array(self._own_s_of_few(cycle, candidates))
 
     def _own_s_of_few(self, cycle: Cycle, candidates: Candidates) -> list[float]:
-        match, whole_s = prefix_match(cycle, self._producer), self._parameters.whole_s
-        slots, blocks_of, tokens = candidates.plain_slots, match.by_slot, cycle.tokens
-        uncached_s = whole_s(tokens)
-        if not blocks_of:
-            return [uncached_s] * len(slots)
-        found = {}
-        for blocks in set(blocks_of.values()):
-            found[blocks] = uncached_s - whole_s(_cached(tokens, blocks * match.block_tokens))
-        seconds = {slot: found[blocks] for slot, blocks in blocks_of.items()}.get
-        return [seconds(slot, uncached_s) for slot in slots]
+        match, slots, tokens = prefix_match(cycle, self._producer), candidates.plain_slots, cycle.tokens
+        per_token, per_square = self._per_token_s, self._per_square_s
+        whole_s = tokens * (per_token + per_square * tokens)
+        if not match.by_slot:
+            return [whole_s] * len(slots)
+        blocks_at, block_tokens, most = match.by_slot.get, match.block_tokens, max(0, tokens - 1)
+        seconds: list[float] = []
+        for slot in slots:
+            cached: float = blocks_at(slot, 0) * block_tokens
+            if cached >= tokens:
+                cached = most
+            seconds.append(whole_s - cached * (per_token + per_square * cached))
+        return seconds
 
     def _shown(self, cycle: Cycle, candidates: Candidates) -> NDArray[np.float64]:
         """LoadColumns.derived, shape (Derived, candidates); of a stale scrape only the capacity counts."""
@@ -259,11 +269,6 @@ class ExpectedCostScorer:
 def _cached(tokens: int, cached: float) -> float:
     """Of a prompt with so many tokens; the last one is always computed."""
     return cached if cached < tokens else max(0, tokens - 1)
-
-
-_Terms = tuple[float, float, float, Cost, Cost, Cost]
-"""What J multiplies, the same for all candidates of a request: of a request in flight as a share of `own`; 1 + g;
-seconds per other request that waits, per request in flight, per token of context, and per token above the mean"""
 
 
 class _Rows:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from epp.core.domain.errors import BadRequest
 from epp.core.domain.request import ModelField, PromptKind
-from epp.core.protocol.apis import openai
+from epp.core.protocol.apis import openai_fields
 from epp.core.protocol.apis.json_fields import integer_of, is_true, read_object, text_of
 from epp.core.protocol.apis.openai import read_chat_completions, read_completions
 from epp.core.protocol.apis.parsers import BodyReader
@@ -301,7 +301,7 @@ def test_fields_of_the_usual_types_mean_what_they_mean_one_by_one(given_fields: 
     """What is read at once where every field has its type, and field by field where one has not."""
     data = json.dumps({**given_fields, "messages": [{"role": "user", "content": "hello"}]}).encode()
     at_once = read_chat_completions(data)
-    raw = read_object(openai._decode_raw, data)
+    raw = read_object(openai_fields.decode_raw_fields, data)
     assert at_once.model == text_of(raw.model)
     assert at_once.streaming == is_true(raw.stream)
     assert at_once.cache_salt == text_of(raw.cache_salt)

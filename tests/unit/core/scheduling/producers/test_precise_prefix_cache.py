@@ -8,7 +8,6 @@ from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
 from epp.core.scheduling.producers.precise_prefix_cache import (
     IndexerParameters,
     KvCacheBackendParameters,
-    PreciseMatch,
     PrecisePrefixCacheParameters,
     PrecisePrefixCacheProducer,
 )
@@ -87,7 +86,7 @@ def test_without_tokens_the_approximate_index_decides_and_has_learned_all_along(
     story.send(tokens_request("abcd"), 1)
     unanswered = msgspec.structs.replace(tokens_request("abcd"), prompt_tokens=None)
     match = story.match(unanswered)
-    assert not isinstance(match, PreciseMatch)
+    assert not match.is_precise
     assert story.matched(unanswered) == [0.0, match.total_blocks]
 
 
@@ -145,7 +144,7 @@ def test_a_model_that_nobody_has_named_is_left_to_the_approximate_index() -> Non
     story = Story()
     story.publish(0, stored("ab"))
     match = story.match(tokens_request("ab", model="travel"))
-    assert not isinstance(match, PreciseMatch)
+    assert not match.is_precise
     assert story.matched(tokens_request("ab", model="travel")) == [0.0, 0.0]
 
 
