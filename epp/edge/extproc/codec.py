@@ -143,7 +143,9 @@ def _plain_fields(data: bytes, at: int, end: int) -> tuple[Headers, bool] | None
         while at < stop:
             if data[at] != _HEADER:
                 return None
-            size, at = _number(data, at + 1)
+            size, at = data[at + 1], at + 2
+            if size > ONE_BYTE:
+                size, at = _number(data, at - 1)
             if not _plain_header(data, at, at + size, headers):
                 return None
             at += size
@@ -157,16 +159,18 @@ def _plain_fields(data: bytes, at: int, end: int) -> tuple[Headers, bool] | None
 
 
 def _plain_header(data: bytes, at: int, end: int, headers: Headers) -> bool:
-    """Adds the HeaderValue in data[at:end]; False for one without name, or with more than a name and one value."""
-    if data[at] != _KEY:
+    """Adds the HeaderValue in data[at:end]; False for one that has no short name, or more than one value."""
+    size, at = data[at + 1], at + 2
+    if data[at - 2] != _KEY or size > ONE_BYTE:
         return False
-    size, at = _number(data, at + 1)
     key = data[at : at + size].decode("utf-8")
     at += size
     value = ""
     if at < end:
         field = data[at]
-        size, at = _number(data, at + 1)
+        size, at = data[at + 1], at + 2
+        if size > ONE_BYTE:
+            size, at = _number(data, at - 1)
         if field == _RAW_VALUE:
             value = data[at : at + size].decode("latin-1")
         elif field == _VALUE:

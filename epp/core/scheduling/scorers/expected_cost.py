@@ -25,7 +25,7 @@ H100.
 """
 
 from operator import add
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,6 @@ from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch, prefi
 from epp.core.scheduling.scorers.normalize import lower_is_better, lower_is_better_plainly
 from epp.core.state.columns import Derived, FloatColumn
 
-Seconds = TypeVar("Seconds", float, FloatColumn)
 ZERO = np.zeros(())
 """an array, because numpy takes longer to look at a plain number than to compare short arrays"""
 
@@ -104,7 +103,8 @@ class ExpectedCostScorer:
                 return None
         books.reserve_slots(len(load))
         coefficients, output = books.groups.everybody, self._output_tokens(cycle)
-        harm, alone, per_waiting, per_request, per_context, per_above = self._terms(cycle, output, coefficients.kv_s)
+        harm, alone, per_waiting, *by_kv = self._terms(cycle, output, coefficients.kv_s)
+        per_request, per_context, per_above = float(by_kv[0]), float(by_kv[1]), float(by_kv[2])
         harm, alone = harm * coefficients.prefill_scale, alone * coefficients.prefill_scale
         answer_s, wanted = output * coefficients.step_s, cycle.tokens + output
         shown, others_tokens = self._rows.of(candidates, updated_at)
@@ -138,9 +138,7 @@ class ExpectedCostScorer:
             return list(map(add, costs, self._adapter_s(cycle, candidates, output * step_s).tolist()))
         return costs
 
-    def _terms(
-        self, cycle: Cycle, output: float, kv_s: Seconds
-    ) -> tuple[float, float, float, Seconds, Seconds, Seconds]:
+    def _terms(self, cycle: Cycle, output: float, kv_s: Cost) -> tuple[float, float, float, Cost, Cost, Cost]:
         """What J multiplies, the same for all candidates of a request: of a request in flight as a share of `own`;
         1 + g; seconds per other request that waits, per request in flight, per token of context, and per token above
         the mean.
@@ -164,7 +162,7 @@ class ExpectedCostScorer:
         shown = self._shown(cycle, candidates)
         requests = ledger.requests.take(slots) + shown[Derived.OTHERS]
         context = ledger.tokens.take(slots) + shown[Derived.OTHERS_TOKENS]
-        harm, alone, per_waiting, per_request, per_context, per_above = self._terms(cycle, output, np.asarray(kv_s))
+        harm, alone, per_waiting, per_request, per_context, per_above = self._terms(cycle, output, kv_s)
         costs: FloatColumn = (requests * harm + alone) * (self._own_s(cycle, candidates) * scale)
         costs += np.maximum(books.backlog.busy_until.take(slots) - cycle.now, ZERO)
         costs += shown[Derived.OTHERS_WAITING] * per_waiting
@@ -196,7 +194,7 @@ class ExpectedCostScorer:
 
     def _own_there_s(self, cycle: Cycle, reservation: Reservation, match: PrefixMatch) -> float:
         cached = match.by_slot.get(reservation.slot, 0) * match.block_tokens
-        return self._parameters.prefill_s(cycle.tokens, _cached(cycle.tokens, cached))
+        return self._prefill_s(cycle.tokens, cached)
 
     def _own_s(self, cycle: Cycle, candidates: Candidates) -> Cost:
         """Prefill seconds of the uncached part, as the parameters have it; the last token is always computed."""
@@ -212,18 +210,16 @@ class ExpectedCostScorer:
 
     def _own_s_of_few(self, cycle: Cycle, candidates: Candidates) -> list[float]:
         match, slots, tokens = prefix_match(cycle, self._producer), candidates.plain_slots, cycle.tokens
-        per_token, per_square = self._per_token_s, self._per_square_s
-        whole_s = tokens * (per_token + per_square * tokens)
         if not match.by_slot:
-            return [whole_s] * len(slots)
-        blocks_at, block_tokens, most = match.by_slot.get, match.block_tokens, max(0, tokens - 1)
-        seconds: list[float] = []
-        for slot in slots:
-            cached: float = blocks_at(slot, 0) * block_tokens
-            if cached >= tokens:
-                cached = most
-            seconds.append(whole_s - cached * (per_token + per_square * cached))
-        return seconds
+            return [self._prefill_s(tokens, 0.0)] * len(slots)
+        blocks_at, block_tokens = match.by_slot.get, match.block_tokens
+        return [self._prefill_s(tokens, blocks_at(slot, 0) * block_tokens) for slot in slots]
+
+    def _prefill_s(self, tokens: float, cached: float) -> float:
+        """ExpectedCostParameters.prefill_s in plain numbers; the last token is always computed."""
+        cached = _cached(tokens, cached)
+        per_token, per_square = self._per_token_s, self._per_square_s
+        return tokens * (per_token + per_square * tokens) - cached * (per_token + per_square * cached)
 
     def _shown(self, cycle: Cycle, candidates: Candidates) -> NDArray[np.float64]:
         """LoadColumns.derived, shape (Derived, candidates); of a stale scrape only the capacity counts."""
@@ -266,9 +262,9 @@ class ExpectedCostScorer:
         return self._parameters.kv_wait_weight * 2.0 * overflow / (occupied + wanted - shared)
 
 
-def _cached(tokens: int, cached: float) -> float:
+def _cached(tokens: float, cached: float) -> float:
     """Of a prompt with so many tokens; the last one is always computed."""
-    return cached if cached < tokens else max(0, tokens - 1)
+    return cached if cached < tokens else max(0.0, tokens - 1.0)
 
 
 class _Rows:
