@@ -49,7 +49,7 @@ def _compiled(root: Path, modules: list[str], home: Path) -> list[Path]:
     try:
         extensions = mypycify(
             [f"--cache-dir={home / 'mypy'}", *modules],
-            opt_level="2",
+            opt_level="3",
             debug_level="0",
             group_name=GROUP,
             target_dir=str(home / "c"),
