@@ -1,10 +1,11 @@
 # One image for every subcommand: `serve`, `lora-sync`, `check`, `fake-vllm`, `kube-api`, `up`. Built from the checkout,
 # without a network beyond the package index: `docker build -t endpoint-picker .`
 #
-# Everything is installed from wheels whose hashes are in the lock files. The build stage has all tools of `make check`,
-# the image only what requirements-runtime.lock names.
+# Everything is installed from wheels whose hashes are in the lock files. The build stage has all tools of `make check`
+# and a C compiler, which makes libraries of the modules of a request's path (docs/compiled.md); the image has only what
+# requirements-runtime.lock names.
 
-FROM python:3.12-slim AS build
+FROM python:3.12 AS build
 WORKDIR /src
 COPY requirements.lock ./
 RUN pip install --no-cache-dir --require-hashes --only-binary :all: --requirement requirements.lock
@@ -12,12 +13,12 @@ COPY requirements-runtime.lock ./
 RUN python -m venv --without-pip /opt/epp \
  && pip --python /opt/epp/bin/python install --no-cache-dir --require-hashes --only-binary :all: \
       --requirement requirements-runtime.lock
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
 COPY protos protos
 COPY envoy envoy
 COPY epp epp
 RUN python protos/generate.py \
- && hatchling build --target wheel --directory /wheels \
+ && EPP_COMPILE=1 hatchling build --target wheel --directory /wheels \
  && pip --python /opt/epp/bin/python install --no-cache-dir --no-index --no-deps /wheels/*.whl
 
 FROM python:3.12-slim

@@ -20,6 +20,7 @@ class Machine(msgspec.Struct, frozen=True):
     envoy: str
     date: str
     """UTC, as in 2026-01-31 12:00"""
+    is_compiled: bool = False
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.gateway.findings import Machine
+from epp.app.compiled import is_compiled
 from epp.lab.envoy_process import find_envoy
 
 
@@ -17,6 +18,7 @@ def this_machine() -> Machine:
         cores=len(os.sched_getaffinity(0)),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         python=platform.python_version(),
+        is_compiled=is_compiled(),
         envoy=_envoy_version(),
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
     )

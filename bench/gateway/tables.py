@@ -15,7 +15,8 @@ def all_tables(findings: Findings) -> str:
     memory_gib = machine.memory_bytes / (1 << 30)
     where = (
         f"Measured {machine.date} UTC on {machine.cpu}, {machine.cores} cores, {memory_gib:.0f} GiB, with Python "
-        f"{machine.python} and Envoy {machine.envoy}{', in a quick run' if findings.quick else ''}."
+        f"{machine.python} and Envoy {machine.envoy}; the picker {'' if machine.is_compiled else 'not '}compiled"
+        f"{', in a quick run' if findings.quick else ''}."
     )
     parts = [where, *(f"### {title}\n\n{table}" for title, table in _tables(findings) if table)]
     return "\n\n".join(parts) + "\n"

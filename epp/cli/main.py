@@ -5,6 +5,7 @@ from importlib import import_module
 import click
 
 from epp import __version__
+from epp.app.compiled import is_compiled
 
 SUBCOMMANDS: dict[str, str] = {
     "serve": "the endpoint picker: answers Envoy over ext_proc",
@@ -39,7 +40,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="epp")
+@click.version_option(f"{__version__}, compiled" if is_compiled() else __version__, prog_name="epp")
 def main() -> None:
     """Endpoint picker: tells Envoy which model server should serve each LLM request.
 

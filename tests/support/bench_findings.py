@@ -45,7 +45,7 @@ def finding(kind: Kind, variant: Variant, body: BodyKind, epp_s: float = 0.0, **
 
 def findings(*found: Finding, missing: tuple[Missing, ...] = (), steps: tuple[Step, ...] = ()) -> Findings:
     """A run of these."""
-    machine = Machine("Some CPU", 2, 24 << 30, "3.11.7", "1.40.0", "2026-01-31 12:00")
+    machine = Machine("Some CPU", 2, 24 << 30, "3.11.7", "1.40.0", "2026-01-31 12:00", is_compiled=True)
     return Findings(machine, found, missing, steps)
 
 

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 import epp
 from epp.cli.main import SUBCOMMANDS, main
+from tests.support.compiled import IS_COMPILED
 
 
 def test_help_lists_every_subcommand_with_examples() -> None:
@@ -34,7 +35,10 @@ def test_every_subcommand_has_help(name: str) -> None:
 
 def test_version() -> None:
     shown = CliRunner().invoke(main, ["--version"])
-    assert (shown.exit_code, shown.output) == (0, f"epp, version {epp.__version__}\n")
+    assert (shown.exit_code, shown.output) == (
+        0,
+        f"epp, version {epp.__version__}{', compiled' if IS_COMPILED else ''}\n",
+    )
 
 
 def test_an_unknown_subcommand() -> None:
