@@ -16,4 +16,4 @@ class Value(msgspec.Struct, frozen=True):
 
 
 class Leaf(msgspec.Struct, gc=False):
-    """A record whose fields are plain numbers or texts, so that the garbage collector need not look at it."""
+    """A record that is in no reference cycle (numbers, texts, lists of them): the garbage collector passes it by."""
