@@ -44,9 +44,10 @@ class SteadyLoad:
 
     async def verdict(self) -> Verdict:
         """Whether each answer is whole and came from the pod that the picker had named; bypassing is only counted."""
-        assert len(self.answers) < MOST_ANSWERS
+        answers = tuple(self.answers)  # before asking the pods: they know of each of these, not of what comes meanwhile
+        assert len(answers) < MOST_ANSWERS
         served = {each.request_id: each for each in await journals(self._stack.session, self._stack.local)}
-        return judge(Evidence(self.answers, {}, served, {}, picker_died=True))
+        return judge(Evidence(answers, {}, served, {}, picker_died=True))
 
     async def run(self) -> None:
         """Sends until `end`."""
