@@ -4,7 +4,6 @@ import math
 from random import Random
 from typing import Any
 
-import msgspec
 import pytest
 
 from epp.core.config.load import default_config, load_config
@@ -12,8 +11,9 @@ from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import BadRequest, ServiceUnavailable
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.ports import LoadReport, ObjectState
+from epp.core.domain.record import replaced
 from epp.core.domain.request import InferenceRequest, Prompt, PromptKind
-from epp.core.protocol.commands import Continue, Phase, Refuse, Route
+from epp.core.protocol.commands import Continue, Phase
 from epp.core.protocol.events import BodyMode, RequestBodyChunk
 from epp.core.routing.router import Router, RoutingPolicy
 from epp.core.scheduling.build import build_policy
@@ -23,7 +23,7 @@ from epp.core.yaml import load_documents
 from epp.edge.objects.decode import decode
 from epp.edge.objects.object_store import Assembly, ObjectStore, WantedPool
 from tests.support.object_yaml import documents, objective_yaml, pod_yaml, pool_yaml, rewrite_yaml, rule_yaml
-from tests.support.playbook import ANY_REQUEST, Playbook, a_refusal, post
+from tests.support.playbook import ANY_ROUTE, Playbook, a_refusal, post
 from tests.support.routed_requests import endpoint, report
 from tests.support.small_pool import POOL, SmallPool, text_request
 from tests.support.watched_pool import WatchedPool
@@ -44,7 +44,7 @@ class Pool(WatchedPool):
     def serve(self, **fields: object) -> None:
         """One request, from its decision to its end."""
         request = InferenceRequest("r", prompt=Prompt(PromptKind.TEXT, b"some words " * 40))
-        request = msgspec.structs.replace(request, **fields)
+        request = replaced(request, **fields)
         decision = self.router.decide(request)
         self.sink.request_routed(decision)
         assert self.router.release(decision)
@@ -75,7 +75,7 @@ def asked(headers: dict[str, str] | None = None, body: bytes = b'{"model":"m","p
     ],
 )
 def test_a_header_with_a_million_characters(name: str) -> None:
-    book = asked({name: "9" * 1_000_000}) << Route(ANY_REQUEST)
+    book = asked({name: "9" * 1_000_000}) << ANY_ROUTE
     request = book.nothing().routed
     assert len(request.fairness_id) <= 200
     Pool().serve(headers=request.headers, fairness_id=request.fairness_id)
@@ -83,7 +83,7 @@ def test_a_header_with_a_million_characters(name: str) -> None:
 
 def test_a_model_name_with_a_million_characters_is_refused() -> None:
     body = b'{"model":"%b","prompt":"x"}' % (b"m" * 1_000_000)
-    (asked(body=body) << Refuse(a_refusal(BadRequest, "the name of the model has 1000000 characters"))).nothing()
+    (asked(body=body) << a_refusal(BadRequest, "the name of the model has 1000000 characters")).nothing()
 
 
 def test_ten_thousand_model_names_and_tenants_leave_bounded_label_sets() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.ports import ObjectState, Outcome, TokenUsage
-from epp.core.protocol.commands import Continue, FollowServed, Phase, Release, Route
+from epp.core.protocol.commands import Continue, FollowServed, Phase, Release
 from epp.core.protocol.events import BodyMode, Decided, RequestBodyChunk, ResponseBodyChunk
 from epp.core.routing.router import Router, RoutingPolicy
 from epp.core.scheduling.scheduler import Policy, Scheduler
@@ -23,7 +23,7 @@ from tests.support.faulty_plugins import (
     PluginFault,
     policy,
 )
-from tests.support.playbook import ANY_REQUEST, Playbook, post, response, routing
+from tests.support.playbook import ANY_ROUTE, Playbook, post, response, routing
 from tests.support.routed_requests import endpoint, report
 from tests.support.small_pool import POOL, SmallPool, text_request
 
@@ -82,7 +82,7 @@ def test_a_fault_of_a_producer_costs_its_product() -> None:
 def test_a_fault_at_an_answer_costs_its_part_of_the_answer(make: Callable[[], Policy]) -> None:
     pool = Pool(make())
     book = Playbook() >> post(BodyMode.BUFFERED, response=BodyMode.BUFFERED) << Continue(Phase.REQUEST_HEADERS)
-    book >> RequestBodyChunk(b'{"model":"m","prompt":"x"}', end_of_stream=True) << Route(ANY_REQUEST)
+    book >> RequestBodyChunk(b'{"model":"m","prompt":"x"}', end_of_stream=True) << ANY_ROUTE
     decision = pool.router.decide(book.routed)
     served = decision.destinations
     stamped = (("x-pod", decision.endpoint.pod),) if make is FAULTY_ANSWERS["stamps"] else ()

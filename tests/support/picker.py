@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
-import msgspec
-
 from epp.core.domain.decision import Decision
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import Refusal
@@ -20,6 +18,7 @@ from epp.core.domain.model_rewrite import InferenceModelRewrite
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.ports import ObjectState, RequestReport, TokenSource
+from epp.core.domain.record import replaced
 from epp.core.domain.request import InferenceRequest
 from epp.core.flow.ticket import BreakOff, Ticket
 from epp.core.protocol.request_side import ConversationSettings
@@ -127,9 +126,7 @@ class Picker:
         self.budget = BodyBudget(budget_bytes)
         self.wants_sample: Callable[[], bool] = lambda: False
         self.tokens: TokenSource | None = None
-        self._settings = msgspec.structs.replace(
-            settings or ConversationSettings(), may_rewrite=self.router.may_rewrite
-        )
+        self._settings = replaced(settings or ConversationSettings(), may_rewrite=self.router.may_rewrite)
         self._clock = clock
         self._transport_kind = transport_kind
         self.transport: Transport

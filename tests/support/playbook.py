@@ -5,7 +5,7 @@
         >> post(BodyMode.BUFFERED)
         << Continue(Phase.REQUEST_HEADERS)
         >> RequestBodyChunk(b'{"model":"m","prompt":"x"}', end_of_stream=True)
-        << Route(ANY_REQUEST)
+        << ANY_ROUTE
         >> decided("10.0.0.1:8000")
         << routing(Phase.REQUEST_BODY, "10.0.0.1:8000")
     ).nothing()
@@ -22,7 +22,7 @@ from epp.core.domain.decision import Decision, Reservation, ScoreCard
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.errors import Refusal
 from epp.core.domain.request import InferenceRequest
-from epp.core.protocol.commands import Command, Mutation, Phase, Route, SendRouting
+from epp.core.protocol.commands import Command, Mutation, Phase, Refuse, Route, SendRouting
 from epp.core.protocol.conversation import Conversation
 from epp.core.protocol.events import BodyMode, Decided, Event, Headers, ProtocolConfig, RequestHeaders, ResponseHeaders
 from epp.core.protocol.request_side import ConversationSettings
@@ -102,29 +102,29 @@ class _Matcher:
         return self._name
 
 
-def a_request(**fields: object) -> InferenceRequest:
-    """Equal to every request with these fields."""
+def a_route(**fields: object) -> Command:
+    """Equal to every Route of a request with these fields."""
     name = ", ".join(f"{field}={value!r}" for field, value in fields.items())
     matcher = _Matcher(
-        f"a_request({name})",
+        f"a_route({name})",
         lambda other: (
-            isinstance(other, InferenceRequest)
-            and all(getattr(other, field) == value for field, value in fields.items())
+            isinstance(other, Route) and all(getattr(other.request, field) == value for field, value in fields.items())
         ),
     )
-    return cast("InferenceRequest", matcher)
+    return cast("Command", matcher)
 
 
-ANY_REQUEST = a_request()
+ANY_ROUTE = a_route()
 
 
-def a_refusal(kind: type[Refusal], text: str = "") -> Refusal:
-    """Equal to every refusal of exactly this kind whose message, hint or parameter contains `text`."""
-    matcher = _Matcher(
-        f"a_refusal({kind.__name__}, {text!r})",
-        lambda other: type(other) is kind and text in f"{other.message} {other.hint} {other.param}",
-    )
-    return cast("Refusal", matcher)
+def a_refusal(kind: type[Refusal], text: str = "") -> Command:
+    """Equal to every Refuse with exactly this kind of refusal, in whose message, hint or parameter `text` is found."""
+
+    def accepts(other: object) -> bool:
+        refusal = other.refusal if isinstance(other, Refuse) else None
+        return type(refusal) is kind and text in f"{refusal.message} {refusal.hint} {refusal.param}"
+
+    return cast("Command", _Matcher(f"a_refusal({kind.__name__}, {text!r})", accepts))
 
 
 def post(

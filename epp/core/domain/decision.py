@@ -1,42 +1,40 @@
-"""A decision: where one request goes, and the numbers that led there.
-
-The values are not tracked by the cyclic garbage collector (`gc=False`): nothing in them refers back to them, and one
-decision makes several of them.
-"""
+"""A decision: where one request goes, and the numbers that led there."""
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.record import Record
 from epp.core.domain.request import InferenceRequest
+from epp.core.domain.value import Leaf, Value
 
 if TYPE_CHECKING:
     from epp.core.domain.ports import TokenUsage
 
 
-class Reservation(msgspec.Struct, frozen=True, gc=False):
+class Reservation(Record):
     """A place taken in the in-flight ledger by a pick; `generation` guards against a slot that was used again."""
 
-    slot: int
-    generation: int
-    serial: int
-    """unique per ledger; releasing the same serial twice changes nothing"""
-    tokens: int
-    """prompt tokens that were added for this request"""
-    is_further: bool = False
-    """for a stage beside the endpoint that answers: a request may have several"""
+    def __init__(self, slot: int, generation: int, serial: int, tokens: int, is_further: bool = False) -> None:
+        self.slot: Final = slot
+        self.generation: Final = generation
+        self.serial: Final = serial
+        """unique per ledger; releasing the same serial twice changes nothing"""
+        self.tokens: Final = tokens
+        """prompt tokens that were added for this request"""
+        self.is_further: Final = is_further
+        """for a stage beside the endpoint that answers: a request may have several"""
 
 
 Scores = NDArray[np.float64] | list[float]
 """one for each candidate; a plain list where there are few of them"""
 
 
-class ScorerColumn(msgspec.Struct, frozen=True, gc=False):
+class ScorerColumn(Leaf):
     """One scorer's opinion of all candidates, in their order."""
 
     plugin: str
@@ -45,14 +43,21 @@ class ScorerColumn(msgspec.Struct, frozen=True, gc=False):
     """each in 0..1, before the weight"""
 
 
-class ScoreCard(msgspec.Struct, frozen=True, gc=False):
+class ScoreCard(Record):
     """Why an endpoint was picked: the candidates and what every scorer said of them."""
 
-    profile: str
-    candidates: tuple[Endpoint, ...]
-    columns: tuple[ScorerColumn, ...]
-    totals: Scores
-    """sum of weight * score"""
+    def __init__(
+        self,
+        profile: str,
+        candidates: tuple[Endpoint, ...],
+        columns: tuple[ScorerColumn, ...],
+        totals: Scores,
+    ) -> None:
+        self.profile: Final = profile
+        self.candidates: Final = candidates
+        self.columns: Final = columns
+        self.totals: Final = totals
+        """sum of weight * score"""
 
 
 def plain(scores: Scores) -> list[float]:
@@ -69,7 +74,7 @@ class Stage(Enum):
     """the prompt becomes KV cache"""
 
 
-class StagePick(msgspec.Struct, frozen=True, gc=False):
+class StagePick(Leaf):
     """Where a further stage of the request runs."""
 
     stage: Stage
@@ -79,7 +84,7 @@ class StagePick(msgspec.Struct, frozen=True, gc=False):
     card: ScoreCard
 
 
-class Disaggregation(msgspec.Struct, frozen=True):
+class Disaggregation(Value):
     """What was decided about the stages of a request."""
 
     stages: str
@@ -88,7 +93,7 @@ class Disaggregation(msgspec.Struct, frozen=True):
     """one that was wanted and found nobody"""
 
 
-class MetadataNumber(msgspec.Struct, frozen=True):
+class MetadataNumber(Value):
     """A number for the gateway's dynamic metadata."""
 
     namespace: str
@@ -96,35 +101,52 @@ class MetadataNumber(msgspec.Struct, frozen=True):
     number: int
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False):
+class Decision(Record):
     """The answer to one request."""
 
-    request: InferenceRequest
-    """as routing resolved it: priority and target model are final; without prompt and headers, so that nothing
-    large is kept alive as long as the decision"""
-    endpoints: tuple[Endpoint, ...]
-    """the picked endpoint first, then the fallbacks in order; never empty"""
-    destinations: str
-    """comma-separated value for header and metadata"""
-    reservation: Reservation
-    card: ScoreCard
-    scheduler_s: float = 0.0
-    """what the decision cost, without the time that the request waited"""
-    lessons: list[Callable[..., None]] = []
-    """what plugins learn from this decision; run once after the reply was written, with `sees_answer=False` where the
-    answer will not be shown to the picker, and then cleared, because they hold the prompt"""
-    response_markers: tuple[Callable[[Endpoint], tuple[str, str] | None], ...] = ()
-    """each says which header the response gets, from the endpoint that served it"""
-    further: tuple[StagePick, ...] = ()
-    """stages that run elsewhere, each with a place of its own in the ledger"""
-    request_headers: tuple[tuple[str, str], ...] = ()
-    """headers for the model server, names in lower case"""
-    disaggregation: Disaggregation | None = None
-    """None where the policy does not split requests"""
-    reporters: "tuple[Callable[[TokenUsage], MetadataNumber | None], ...]" = ()
-    """what plugins tell the gateway of the answer's token usage"""
-    served_markers: tuple[Callable[[str], tuple[str, str] | None], ...] = ()
-    """the same, from the destination that the gateway says served it; empty where it does not say"""
+    def __init__(
+        self,
+        request: InferenceRequest,
+        endpoints: tuple[Endpoint, ...],
+        destinations: str,
+        reservation: Reservation,
+        card: ScoreCard,
+        *,
+        scheduler_s: float = 0.0,
+        lessons: list[Callable[..., None]] | None = None,
+        response_markers: tuple[Callable[[Endpoint], tuple[str, str] | None], ...] = (),
+        further: tuple[StagePick, ...] = (),
+        request_headers: tuple[tuple[str, str], ...] = (),
+        disaggregation: Disaggregation | None = None,
+        reporters: "tuple[Callable[[TokenUsage], MetadataNumber | None], ...]" = (),
+        served_markers: tuple[Callable[[str], tuple[str, str] | None], ...] = (),
+    ) -> None:
+        self.request: Final = request
+        """as routing resolved it: priority and target model are final; without prompt and headers, so that nothing
+        large is kept alive as long as the decision"""
+        self.endpoints: Final = endpoints
+        """the picked endpoint first, then the fallbacks in order; never empty"""
+        self.destinations: Final = destinations
+        """comma-separated value for header and metadata"""
+        self.reservation: Final = reservation
+        self.card: Final = card
+        self.scheduler_s: Final = scheduler_s
+        """what the decision cost, without the time that the request waited"""
+        self.lessons: Final[list[Callable[..., None]]] = [] if lessons is None else lessons
+        """what plugins learn from this decision; run once after the reply was written, with `sees_answer=False` where
+        the answer will not be shown to the picker, and then cleared, because they hold the prompt"""
+        self.response_markers: Final = response_markers
+        """each says which header the response gets, from the endpoint that served it"""
+        self.further: Final = further
+        """stages that run elsewhere, each with a place of its own in the ledger"""
+        self.request_headers: Final = request_headers
+        """headers for the model server, names in lower case"""
+        self.disaggregation: Final = disaggregation
+        """None where the policy does not split requests"""
+        self.reporters: Final = reporters
+        """what plugins tell the gateway of the answer's token usage"""
+        self.served_markers: Final = served_markers
+        """the same, from the destination that the gateway says served it; empty where it does not say"""
 
     @property
     def endpoint(self) -> Endpoint:

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping
 from enum import Enum
+from typing import Final
 
-import msgspec
+from epp.core.domain.record import Record
+from epp.core.domain.value import Value
 
-DEFAULT_FLOW = "default-flow"
-_MEDIA_PART = re.compile(rb'"type"\s*:\s*"(?:(?:image|video|audio)(?:_url)?|input_(?:image|video|audio))"')
+DEFAULT_FLOW: Final = "default-flow"
+_MEDIA_PART: Final = re.compile(rb'"type"\s*:\s*"(?:(?:image|video|audio)(?:_url)?|input_(?:image|video|audio))"')
 """a part of a message that is no text, in the APIs of OpenAI and Anthropic; inside a JSON text the quotes have
 backslashes, so that no text is taken for one"""
 
@@ -34,13 +36,19 @@ class ModelField(Enum):
     """the proxy does not show the body"""
 
 
-class Prompt(msgspec.Struct, frozen=True):
+class Prompt(Record):
     """The prompt without a copy of the body: a view of its raw bytes."""
 
-    kind: PromptKind = PromptKind.NONE
-    data: memoryview | bytes = b""
-    body: memoryview | bytes = b""
-    """of a text: the whole JSON body around it, for who has to render it as the model server does"""
+    def __init__(
+        self,
+        kind: PromptKind = PromptKind.NONE,
+        data: memoryview | bytes = b"",
+        body: memoryview | bytes = b"",
+    ) -> None:
+        self.kind: Final = kind
+        self.data: Final = data
+        self.body: Final = body
+        """of a text: the whole JSON body around it, for who has to render it as the model server does"""
 
     @property
     def token_count(self) -> int:
@@ -53,11 +61,11 @@ class Prompt(msgspec.Struct, frozen=True):
         return self.kind is PromptKind.TEXT and _MEDIA_PART.search(self.data) is not None
 
 
-NO_PROMPT = Prompt()
-NO_HEADERS: Mapping[str, str] = {}
+NO_PROMPT: Final = Prompt()
+NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
-class MultimodalItem(msgspec.Struct, frozen=True):
+class MultimodalItem(Value):
     """An image or the like in a prompt of token ids."""
 
     identifier: str
@@ -68,7 +76,7 @@ class MultimodalItem(msgspec.Struct, frozen=True):
     """number of its placeholder tokens"""
 
 
-class Placement(msgspec.Struct, frozen=True):
+class Placement(Value):
     """Where a request should go because of others that came with it; said by a producer that saw all of them."""
 
     producer: str
@@ -79,38 +87,62 @@ class Placement(msgspec.Struct, frozen=True):
     """whole blocks of the prompt"""
 
 
-class InferenceRequest(msgspec.Struct, frozen=True):
+class InferenceRequest(Record):
     """Everything that scheduling may look at; built once, when the request has been read."""
 
-    request_id: str
-    path: str = "/"
-    method: str = "POST"
-    headers: Mapping[str, str] = NO_HEADERS
-    model: str = ""
-    """as the client wrote it; empty where the path or the body mode gives none"""
-    model_field: ModelField = ModelField.NONE
-    target_model: str = ""
-    """what the model server is asked for: `model` unless rewritten"""
-    model_rewrite: str = ""
-    """name of the InferenceModelRewrite that gave the target, empty without one"""
-    prompt: Prompt = NO_PROMPT
-    prompt_tokens: bytes | None = None
-    """token ids of a text prompt as the model server will see them, little-endian uint32; None: nobody was asked, or
-    nobody answered in time"""
-    multimodal: tuple[MultimodalItem, ...] = ()
-    """items among the token ids, wherever these come from"""
-    streaming: bool = False
-    max_tokens: int | None = None
-    cache_salt: str = ""
-    claimed_priority: int | None = None
-    """integer `priority` of the body; what it is worth is for routing to say"""
-    priority: int = 0
-    fairness_id: str = DEFAULT_FLOW
-    body_bytes: int = 0
-    subset: tuple[str, ...] | None = None
-    """subset hint of Envoy: `ip` or `ip:port` entries; None when there is no hint, empty when it names nobody"""
-    placements: tuple[Placement, ...] = ()
-    """of the burst that the request came with"""
+    def __init__(
+        self,
+        request_id: str,
+        *,
+        path: str = "/",
+        method: str = "POST",
+        headers: Mapping[str, str] = NO_HEADERS,
+        model: str = "",
+        model_field: ModelField = ModelField.NONE,
+        target_model: str = "",
+        model_rewrite: str = "",
+        prompt: Prompt = NO_PROMPT,
+        prompt_tokens: bytes | None = None,
+        multimodal: tuple[MultimodalItem, ...] = (),
+        streaming: bool = False,
+        max_tokens: int | None = None,
+        cache_salt: str = "",
+        claimed_priority: int | None = None,
+        priority: int = 0,
+        fairness_id: str = DEFAULT_FLOW,
+        body_bytes: int = 0,
+        subset: tuple[str, ...] | None = None,
+        placements: tuple[Placement, ...] = (),
+    ) -> None:
+        self.request_id: Final = request_id
+        self.path: Final = path
+        self.method: Final = method
+        self.headers: Final = headers
+        self.model: Final = model
+        """as the client wrote it; empty where the path or the body mode gives none"""
+        self.model_field: Final = model_field
+        self.target_model: Final = target_model
+        """what the model server is asked for: `model` unless rewritten"""
+        self.model_rewrite: Final = model_rewrite
+        """name of the InferenceModelRewrite that gave the target, empty without one"""
+        self.prompt: Final = prompt
+        self.prompt_tokens: Final = prompt_tokens
+        """token ids of a text prompt as the model server will see them, little-endian uint32; None: nobody was asked,
+        or nobody answered in time"""
+        self.multimodal: Final = multimodal
+        """items among the token ids, wherever these come from"""
+        self.streaming: Final = streaming
+        self.max_tokens: Final = max_tokens
+        self.cache_salt: Final = cache_salt
+        self.claimed_priority: Final = claimed_priority
+        """integer `priority` of the body; what it is worth is for routing to say"""
+        self.priority: Final = priority
+        self.fairness_id: Final = fairness_id
+        self.body_bytes: Final = body_bytes
+        self.subset: Final = subset
+        """subset hint of Envoy: `ip` or `ip:port` entries; None when there is no hint, empty when it names nobody"""
+        self.placements: Final = placements
+        """of the burst that the request came with"""
 
     @property
     def token_ids(self) -> memoryview | bytes | None:
@@ -124,4 +156,21 @@ class InferenceRequest(msgspec.Struct, frozen=True):
 
     def without_prompt(self) -> "InferenceRequest":
         """The same without what takes memory, prompt and headers: for as long as the response lasts."""
-        return msgspec.structs.replace(self, prompt=NO_PROMPT, prompt_tokens=None, multimodal=(), headers=NO_HEADERS)
+        return InferenceRequest(
+            self.request_id,
+            path=self.path,
+            method=self.method,
+            model=self.model,
+            model_field=self.model_field,
+            target_model=self.target_model,
+            model_rewrite=self.model_rewrite,
+            streaming=self.streaming,
+            max_tokens=self.max_tokens,
+            cache_salt=self.cache_salt,
+            claimed_priority=self.claimed_priority,
+            priority=self.priority,
+            fairness_id=self.fairness_id,
+            body_bytes=self.body_bytes,
+            subset=self.subset,
+            placements=self.placements,
+        )

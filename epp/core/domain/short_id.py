@@ -1,9 +1,10 @@
 """Identifiers that clients choose are kept by queues, books and records, so they are kept short."""
 
 from hashlib import blake2b
+from typing import Final
 
-LONGEST = 200
-_KEPT = 100
+LONGEST: Final = 200
+_KEPT: Final = 100
 
 
 def short_id(text: str) -> str:

@@ -15,5 +15,6 @@ class Value(msgspec.Struct, frozen=True):
     """A value: compared by its fields, never changed."""
 
 
-class Leaf(msgspec.Struct, gc=False):
-    """A record that is in no reference cycle (numbers, texts, lists of them): the garbage collector passes it by."""
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class Leaf(msgspec.Struct, frozen=True, gc=False):
+    """A value that is in no reference cycle (numbers, texts, tuples of them): the garbage collector passes it by."""

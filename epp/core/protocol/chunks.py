@@ -1,8 +1,9 @@
 """Cuts a body into the pieces that go back to the proxy in full-duplex mode."""
 
 from collections.abc import Iterator
+from typing import Final
 
-MAX_CHUNK_BYTES = 62_000
+MAX_CHUNK_BYTES: Final = 62_000
 """below the 64 KiB that Envoy's documentation recommends for one streamed response; the reference's size"""
 
 

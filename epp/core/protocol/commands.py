@@ -1,22 +1,28 @@
 """Commands: what the executor is to do, in the imperative. Those that send become one ext_proc message each."""
 
 from enum import Enum
-
-import msgspec
+from typing import Final
 
 from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.errors import Refusal
 from epp.core.domain.ports import Outcome, TokenUsage
+from epp.core.domain.record import Record
 from epp.core.domain.request import InferenceRequest
 from epp.core.protocol.events import BodyMode
 
 
-class Mutation(msgspec.Struct, frozen=True):
+class Mutation(Record):
     """Changes of headers."""
 
-    set_headers: tuple[tuple[str, str], ...] = ()
-    remove_headers: tuple[str, ...] = ()
-    clear_route_cache: bool = False
+    def __init__(
+        self,
+        set_headers: tuple[tuple[str, str], ...] = (),
+        remove_headers: tuple[str, ...] = (),
+        clear_route_cache: bool = False,
+    ) -> None:
+        self.set_headers: Final = set_headers
+        self.remove_headers: Final = remove_headers
+        self.clear_route_cache: Final = clear_route_cache
 
 
 class Phase(Enum):
@@ -32,93 +38,128 @@ class Phase(Enum):
     __hash__ = object.__hash__  # of a member, there is only one; Enum's own takes a call for its name
 
 
-class Continue(msgspec.Struct, frozen=True):
+class Continue(Record):
     """Answer one message of the proxy; only those of the response headers and body may change anything."""
 
-    phase: Phase
-    set_headers: tuple[tuple[str, str], ...] = ()
-    remove_headers: tuple[str, ...] = ()
-    body: bytes | None = None
-    """replaces a response body, or the piece of it that is answered"""
-    metadata: tuple[MetadataNumber, ...] = ()
-    """told with the last message of an answer"""
+    def __init__(
+        self,
+        phase: Phase,
+        set_headers: tuple[tuple[str, str], ...] = (),
+        remove_headers: tuple[str, ...] = (),
+        body: bytes | None = None,
+        metadata: tuple[MetadataNumber, ...] = (),
+    ) -> None:
+        self.phase: Final = phase
+        self.set_headers: Final = set_headers
+        self.remove_headers: Final = remove_headers
+        self.body: Final = body
+        """replaces a response body, or the piece of it that is answered"""
+        self.metadata: Final = metadata
+        """told with the last message of an answer"""
 
 
-class SendRouting(msgspec.Struct, frozen=True):
+class SendRouting(Record):
     """Answer with the decision: header mutation and dynamic metadata."""
 
-    phase: Phase
-    destinations: str
-    mutation: Mutation
-    body: bytes | memoryview | None = None
-    """replaces the body; only in answer to a buffered one"""
-    scores: tuple[tuple[str, float], ...] = ()
-    """destination and score of the candidates, for the metadata"""
+    def __init__(
+        self,
+        phase: Phase,
+        destinations: str,
+        mutation: Mutation,
+        body: bytes | memoryview | None = None,
+        scores: tuple[tuple[str, float], ...] = (),
+    ) -> None:
+        self.phase: Final = phase
+        self.destinations: Final = destinations
+        self.mutation: Final = mutation
+        self.body: Final = body
+        """replaces the body; only in answer to a buffered one"""
+        self.scores: Final = scores
+        """destination and score of the candidates, for the metadata"""
 
 
-class SendBody(msgspec.Struct, frozen=True):
+class SendBody(Record):
     """Send one piece of a full-duplex body, at most MAX_CHUNK_BYTES."""
 
-    phase: Phase
-    data: bytes | memoryview
-    end_of_stream: bool
-    metadata: tuple[MetadataNumber, ...] = ()
-    """told with the last message of an answer"""
+    def __init__(
+        self,
+        phase: Phase,
+        data: bytes | memoryview,
+        end_of_stream: bool,
+        metadata: tuple[MetadataNumber, ...] = (),
+    ) -> None:
+        self.phase: Final = phase
+        self.data: Final = data
+        self.end_of_stream: Final = end_of_stream
+        self.metadata: Final = metadata
+        """told with the last message of an answer"""
 
 
-class OverrideMode(msgspec.Struct, frozen=True):
+class OverrideMode(Record):
     """Answer the response headers and turn the response body on for this request."""
 
-    response_body: BodyMode
-    set_headers: tuple[tuple[str, str], ...] = ()
-    remove_headers: tuple[str, ...] = ()
+    def __init__(
+        self,
+        response_body: BodyMode,
+        set_headers: tuple[tuple[str, str], ...] = (),
+        remove_headers: tuple[str, ...] = (),
+    ) -> None:
+        self.response_body: Final = response_body
+        self.set_headers: Final = set_headers
+        self.remove_headers: Final = remove_headers
 
 
-class ExtendTimeout(msgspec.Struct, frozen=True):
+class ExtendTimeout(Record):
     """Tell the proxy, once, to wait longer for the answer to the current message."""
 
-    wait_s: float
+    def __init__(self, wait_s: float) -> None:
+        self.wait_s: Final = wait_s
 
 
-class Refuse(msgspec.Struct, frozen=True):
+class Refuse(Record):
     """End the request with an error response."""
 
-    refusal: Refusal
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal: Final = refusal
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(Record):
     """Ask routing; it answers with Decided, Held or Refused."""
 
-    request: InferenceRequest
+    def __init__(self, request: InferenceRequest) -> None:
+        self.request: Final = request
 
 
-class CancelRouting(msgspec.Struct, frozen=True):
+class CancelRouting(Record):
     """Nobody waits for the decision any more."""
 
 
-class FollowServed(msgspec.Struct, frozen=True):
+class FollowServed(Record):
     """The proxy names the server of this response; `destination` is empty if it does not say."""
 
-    destination: str
+    def __init__(self, destination: str) -> None:
+        self.destination: Final = destination
 
 
-class NoteBypass(msgspec.Struct, frozen=True):
+class NoteBypass(Record):
     """A response without a routed request came from `destination`."""
 
-    destination: str
+    def __init__(self, destination: str) -> None:
+        self.destination: Final = destination
 
 
-class NoteFirstToken(msgspec.Struct, frozen=True):
+class NoteFirstToken(Record):
     """The first piece of a streamed answer passed."""
 
 
-class Release(msgspec.Struct, frozen=True):
+class Release(Record):
     """The routed request is over; yielded exactly once after a Decided."""
 
-    outcome: Outcome
-    status: int
-    response_bytes: int | None
-    usage: TokenUsage | None
+    def __init__(self, outcome: Outcome, status: int, response_bytes: int | None, usage: TokenUsage | None) -> None:
+        self.outcome: Final = outcome
+        self.status: Final = status
+        self.response_bytes: Final = response_bytes
+        self.usage: Final = usage
 
 
 Command = (

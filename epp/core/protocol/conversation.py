@@ -5,13 +5,12 @@ Whatever happens, a decision is followed by exactly one Release, and a stream th
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
-
-import msgspec
+from typing import Any, Final
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import Refusal
 from epp.core.domain.ports import Outcome
+from epp.core.domain.record import replaced
 from epp.core.protocol.commands import (
     CancelRouting,
     Command,
@@ -40,7 +39,7 @@ from epp.core.protocol.headers import REQUEST_ID
 from epp.core.protocol.request_side import SIDES, BufferedRequest, ConversationSettings, RequestSide
 from epp.core.protocol.response_side import ResponseSide, unread
 
-TIMEOUT_MARGIN_S = 1.0
+TIMEOUT_MARGIN_S: Final = 1.0
 """the proxy waits this much longer than the picker promises to take"""
 
 
@@ -125,7 +124,7 @@ class Conversation:
         if not isinstance(event, StreamEnded):
             return []
         self._is_over = True
-        return [msgspec.structs.replace(self._response_side().release(), outcome=Outcome.ERROR)]
+        return [replaced(self._response_side().release(), outcome=Outcome.ERROR)]
 
     def _handled(self, event: Any) -> list[Command]:
         """By the exact type, the frequent ones first: a comparison is cheaper than a table when compiled."""

@@ -1,11 +1,11 @@
 """Events: what has happened, in the past. The codec makes them of ext_proc messages, the executor of the rest."""
 
 from enum import IntEnum
-
-import msgspec
+from typing import Final
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import Refusal
+from epp.core.domain.record import Record
 
 Data = bytes | memoryview
 Headers = dict[str, str]
@@ -23,76 +23,92 @@ class BodyMode(IntEnum):
     GRPC = 5
 
 
-class ProtocolConfig(msgspec.Struct, frozen=True):
+class ProtocolConfig(Record):
     """How Envoy is configured to talk; comes with the first message (Envoy 1.34 and later)."""
 
-    request_body: BodyMode
-    response_body: BodyMode
+    def __init__(self, request_body: BodyMode, response_body: BodyMode) -> None:
+        self.request_body: Final = request_body
+        self.response_body: Final = response_body
 
 
-class RequestHeaders(msgspec.Struct, frozen=True):
+class RequestHeaders(Record):
     """The request began. `end_of_stream`: it has no body and no trailers."""
 
-    headers: Headers
-    end_of_stream: bool
-    subset: tuple[str, ...] | None = None
-    protocol: ProtocolConfig | None = None
-    observed_only: bool = False
-    """Envoy's observability mode: answers are ignored"""
+    def __init__(
+        self,
+        headers: Headers,
+        end_of_stream: bool,
+        subset: tuple[str, ...] | None = None,
+        protocol: ProtocolConfig | None = None,
+        observed_only: bool = False,
+    ) -> None:
+        self.headers: Final = headers
+        self.end_of_stream: Final = end_of_stream
+        self.subset: Final = subset
+        self.protocol: Final = protocol
+        self.observed_only: Final = observed_only
+        """Envoy's observability mode: answers are ignored"""
 
 
-class RequestBodyChunk(msgspec.Struct, frozen=True):
+class RequestBodyChunk(Record):
     """A piece of the request body, or all of it in BUFFERED mode."""
 
-    data: Data
-    end_of_stream: bool
-    subset: tuple[str, ...] | None = None
+    def __init__(self, data: Data, end_of_stream: bool, subset: tuple[str, ...] | None = None) -> None:
+        self.data: Final = data
+        self.end_of_stream: Final = end_of_stream
+        self.subset: Final = subset
 
 
-class RequestTrailers(msgspec.Struct, frozen=True):
+class RequestTrailers(Record):
     """The request ended with trailers."""
 
 
-class ResponseHeaders(msgspec.Struct, frozen=True):
+class ResponseHeaders(Record):
     """The response began; `served` is the destination that Envoy says it came from, empty if it does not say."""
 
-    headers: Headers
-    end_of_stream: bool
-    served: str = ""
+    def __init__(self, headers: Headers, end_of_stream: bool, served: str = "") -> None:
+        self.headers: Final = headers
+        self.end_of_stream: Final = end_of_stream
+        self.served: Final = served
 
 
-class ResponseBodyChunk(msgspec.Struct, frozen=True):
+class ResponseBodyChunk(Record):
     """A piece of the response body."""
 
-    data: Data
-    end_of_stream: bool
+    def __init__(self, data: Data, end_of_stream: bool) -> None:
+        self.data: Final = data
+        self.end_of_stream: Final = end_of_stream
 
 
-class ResponseTrailers(msgspec.Struct, frozen=True):
+class ResponseTrailers(Record):
     """The response ended with trailers, which say how a gRPC call went."""
 
-    trailers: Headers = {}
+    def __init__(self, trailers: Headers | None = None) -> None:
+        self.trailers: Final[Headers] = {} if trailers is None else trailers
 
 
-class Decided(msgspec.Struct, frozen=True):
+class Decided(Record):
     """Routing found an endpoint."""
 
-    decision: Decision
+    def __init__(self, decision: Decision) -> None:
+        self.decision: Final = decision
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(Record):
     """Routing holds the request; it will be answered within `wait_s` seconds."""
 
-    wait_s: float
+    def __init__(self, wait_s: float) -> None:
+        self.wait_s: Final = wait_s
 
 
-class Refused(msgspec.Struct, frozen=True):
+class Refused(Record):
     """Routing refused the request."""
 
-    refusal: Refusal
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal: Final = refusal
 
 
-class StreamEnded(msgspec.Struct, frozen=True):
+class StreamEnded(Record):
     """The ext_proc stream is over: half-closed, reset or lost; all of it is normal."""
 
 

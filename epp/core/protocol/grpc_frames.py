@@ -7,18 +7,19 @@ Source: grpc/grpc doc/PROTOCOL-HTTP2.md, doc/compression.md.
 
 import zlib
 from collections.abc import Callable
+from typing import Final
 
 from epp.core.domain.errors import BadRequest, PayloadTooLarge
 
 Data = bytes | memoryview
 
-PREFIX_BYTES = 5
-MOST_INFLATED_BYTES = 32 << 20
+PREFIX_BYTES: Final = 5
+MOST_INFLATED_BYTES: Final = 32 << 20
 """the default of --max-body-bytes: what a body of that size may become"""
-GRPC = "application/grpc"
-STATUS = "grpc-status"
-UNKNOWN_STATUS = 2
-HTTP_OF_STATUS = {
+GRPC: Final = "application/grpc"
+STATUS: Final = "grpc-status"
+UNKNOWN_STATUS: Final = 2
+HTTP_OF_STATUS: Final = {
     0: 200,
     1: 499,
     UNKNOWN_STATUS: 500,
@@ -38,8 +39,8 @@ HTTP_OF_STATUS = {
     16: 401,
 }
 """the HTTP status that says the same; source: google.rpc.Code"""
-_GZIP_MAGIC = b"\x1f\x8b"
-_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 
 class UnknownCompression(ValueError):

@@ -1,21 +1,23 @@
 """Names of headers that have a meaning here, and what is changed on a routed request."""
 
+from typing import Final
+
 from epp.core.protocol.events import Headers
 
-DESTINATION = "x-gateway-destination-endpoint"
+DESTINATION: Final = "x-gateway-destination-endpoint"
 """also the key in the dynamic metadata of namespace `envoy.lb` (endpoint picker protocol, proposal 004)"""
-METADATA_NAMESPACE = "envoy.lb"
+METADATA_NAMESPACE: Final = "envoy.lb"
 """of the dynamic metadata"""
-DESTINATION_SCORES = "x-gateway-destination-endpoint-scores"
+DESTINATION_SCORES: Final = "x-gateway-destination-endpoint-scores"
 """key in the same metadata, with --emit-endpoint-scores: a number by destination"""
-PICKED_BY = "x-picked-by"
+PICKED_BY: Final = "x-picked-by"
 """lets a route tell picked requests from those that passed by the picker (FailClose)"""
-PICKED_BY_VALUE = "epp"
-REQUEST_ID = "x-request-id"
-FAIRNESS_ID = ("x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id")
-LONGEST_NUMBER = 18
+PICKED_BY_VALUE: Final = "epp"
+REQUEST_ID: Final = "x-request-id"
+FAIRNESS_ID: Final = ("x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id")
+LONGEST_NUMBER: Final = 18
 """digits; below 2**63"""
-CONTROL_HEADERS = (
+CONTROL_HEADERS: Final = (
     "x-gateway-destination-endpoint-subset",
     "x-gateway-destination-endpoint-served",
     "x-gateway-inference-objective",
@@ -30,10 +32,10 @@ CONTROL_HEADERS = (
     "x-kv-cache-source-host-port",
 )
 """ours or the picker's word to the sidecar: removed when a client sent them, because a sidecar calls whom they name"""
-_CONTROL_SET = frozenset(CONTROL_HEADERS)
+_CONTROL_SET: Final = frozenset(CONTROL_HEADERS)
 
 
-_FREQUENT = {str(number): number for number in range(1_000)}
+_FREQUENT: Final = {str(number): number for number in range(1_000)}
 
 
 def whole_number(text: str) -> int | None:

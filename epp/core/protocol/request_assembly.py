@@ -1,6 +1,7 @@
 """Makes an InferenceRequest of headers and, where it is seen, the body."""
 
 from collections.abc import Callable
+from typing import Final
 
 from epp.core.domain.errors import BadRequest, InternalError
 from epp.core.domain.request import DEFAULT_FLOW, NO_PROMPT, InferenceRequest, ModelField, Prompt, PromptKind
@@ -11,11 +12,11 @@ from epp.core.protocol.events import RequestHeaders
 from epp.core.protocol.headers import FAIRNESS_ID, REQUEST_ID
 
 Subset = tuple[str, ...] | None
-LONGEST_MODEL_NAME = 1_000
+LONGEST_MODEL_NAME: Final = 1_000
 """names are kept by records and books"""
 MayRewrite = Callable[[InferenceRequest], bool]
 """whether routing may give the request another model than its body names"""
-UNSEEN_BODY = RequestBody(model_field=ModelField.UNSEEN)
+UNSEEN_BODY: Final = RequestBody(model_field=ModelField.UNSEEN)
 
 
 def path_of(event: RequestHeaders) -> str:

@@ -8,13 +8,13 @@ The body is edited once the decision is known: the target model goes in, an inte
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import PayloadTooLarge, ServiceUnavailable
+from epp.core.domain.record import Record
 from epp.core.domain.request import InferenceRequest
-from epp.core.domain.value import Value
-from epp.core.protocol.apis.parsers import ParserTable
+from epp.core.protocol.apis.parsers import DEFAULT_TABLE, ParserTable
 from epp.core.protocol.body_edit import with_text, without_field
 from epp.core.protocol.chunks import cut
 from epp.core.protocol.commands import Command, Continue, Mutation, Phase, Route, SendBody, SendRouting
@@ -30,20 +30,30 @@ from epp.core.protocol.headers import (
 from epp.core.protocol.request_assembly import MayRewrite, RequestAssembly, Subset
 
 
-class ConversationSettings(Value):
+class ConversationSettings(Record):
     """What `epp serve` was told about the conversation."""
 
-    max_body_bytes: int = 32 << 20
-    assume_body_mode: BodyMode = BodyMode.FULL_DUPLEX_STREAMED
-    """where the proxy does not say how it is configured"""
-    parsers: ParserTable = ParserTable()
-    """who reads the body of which path"""
-    cut_priority: bool = True
-    """remove an integer `priority` from the forwarded body"""
-    may_rewrite: MayRewrite = lambda _: False
-    """asked right before routing: whether it may give a request another model, so that its body has to be kept"""
-    emit_endpoint_scores: bool = False
-    """tell the proxy with the decision what every candidate scored"""
+    def __init__(
+        self,
+        *,
+        max_body_bytes: int = 32 << 20,
+        assume_body_mode: BodyMode = BodyMode.FULL_DUPLEX_STREAMED,
+        parsers: ParserTable = DEFAULT_TABLE,
+        cut_priority: bool = True,
+        may_rewrite: MayRewrite = lambda _: False,
+        emit_endpoint_scores: bool = False,
+    ) -> None:
+        self.max_body_bytes: Final = max_body_bytes
+        self.assume_body_mode: Final = assume_body_mode
+        """where the proxy does not say how it is configured"""
+        self.parsers: Final = parsers
+        """who reads the body of which path"""
+        self.cut_priority: Final = cut_priority
+        """remove an integer `priority` from the forwarded body"""
+        self.may_rewrite: Final = may_rewrite
+        """asked right before routing: whether it may give a request another model, so that its body has to be kept"""
+        self.emit_endpoint_scores: Final = emit_endpoint_scores
+        """tell the proxy with the decision what every candidate scored"""
 
 
 class RequestSide(Protocol):
@@ -284,7 +294,7 @@ class HeadersOnlyRequest(_Side):
         return [self._routing(decision, Phase.REQUEST_HEADERS), *self._unanswered]
 
 
-SIDES: dict[BodyMode, type[FullDuplexRequest] | type[BufferedRequest] | type[HeadersOnlyRequest]] = {
+SIDES: Final[dict[BodyMode, type[FullDuplexRequest] | type[BufferedRequest] | type[HeadersOnlyRequest]]] = {
     BodyMode.NONE: HeadersOnlyRequest,
     BodyMode.STREAMED: HeadersOnlyRequest,
     BodyMode.BUFFERED: BufferedRequest,

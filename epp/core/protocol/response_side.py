@@ -11,6 +11,7 @@ the headers; it counts as the HTTP status that means the same.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.ports import Outcome, TokenUsage
@@ -22,14 +23,14 @@ from epp.core.protocol.headers import whole_number
 from epp.core.protocol.model_rename import EventStreamRenamer, JsonRenamer, ModelRenamer
 from epp.core.protocol.usage import JsonUsageReader, SseUsageReader, UsageReader
 
-LONGEST_BUFFERED_ANSWER_BYTES = 1 << 20
+LONGEST_BUFFERED_ANSWER_BYTES: Final = 1 << 20
 """a longer JSON answer is never buffered in the proxy for a sample"""
-SERVER_ERROR = 500
-STREAMING_MODES = (BodyMode.STREAMED, BodyMode.FULL_DUPLEX_STREAMED)
-SSE = "text/event-stream"
-JSON = "application/json"
-CONTENT_LENGTH = "content-length"
-PASS_ON = Continue(Phase.RESPONSE_BODY)
+SERVER_ERROR: Final = 500
+STREAMING_MODES: Final = (BodyMode.STREAMED, BodyMode.FULL_DUPLEX_STREAMED)
+SSE: Final = "text/event-stream"
+JSON: Final = "application/json"
+CONTENT_LENGTH: Final = "content-length"
+PASS_ON: Final = Continue(Phase.RESPONSE_BODY)
 HeaderPairs = tuple[tuple[str, str], ...]
 
 

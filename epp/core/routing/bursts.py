@@ -23,6 +23,7 @@ import msgspec
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import Refusal
 from epp.core.domain.ports import Clock, RequestReport
+from epp.core.domain.record import replaced
 from epp.core.domain.request import InferenceRequest, Placement
 from epp.core.flow import refusals
 from epp.core.flow.item import own_budget_s
@@ -254,7 +255,7 @@ class BurstRouter:
     def _dispatch(self, held: _Held, placements: Placements) -> None:
         ticket = held.ticket
         ticket.on_withdraw = None
-        request = msgspec.structs.replace(held.request, placements=placements) if placements else held.request
+        request = replaced(held.request, placements=placements) if placements else held.request
         answer: Answer | QueueTicket
         try:
             answer = self._onward.offer(request, held.received_at)

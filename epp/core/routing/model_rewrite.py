@@ -7,15 +7,15 @@ A body in which no model can be written, because it is not JSON or its API has n
 """
 
 from random import Random
+from typing import Final
 
-import msgspec
-
+from epp.core.domain.record import replaced
 from epp.core.domain.request import InferenceRequest, ModelField
 from epp.core.routing.priority import header_value
 from epp.core.state.rewrite_table import RewriteTable
 
-TARGET_MODEL_HEADERS = ("x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite")
-_WRITABLE = frozenset((ModelField.REQUIRED, ModelField.OPTIONAL))
+TARGET_MODEL_HEADERS: Final = ("x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite")
+_WRITABLE: Final = frozenset((ModelField.REQUIRED, ModelField.OPTIONAL))
 
 
 def may_rewrite(request: InferenceRequest, table: RewriteTable) -> bool:
@@ -35,9 +35,9 @@ def rewritten(request: InferenceRequest, table: RewriteTable, rng: Random) -> In
     targets = table.find(request.model)
     if targets is not None:
         target = targets.choose(rng)
-        return msgspec.structs.replace(request, target_model=target, model_rewrite=targets.rewrite)
+        return replaced(request, target_model=target, model_rewrite=targets.rewrite)
     named = header_value(request.headers, TARGET_MODEL_HEADERS)
-    return msgspec.structs.replace(request, target_model=_as_utf8(named)) if named else request
+    return replaced(request, target_model=_as_utf8(named)) if named else request
 
 
 def _as_utf8(value: str) -> str:

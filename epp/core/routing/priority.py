@@ -9,12 +9,13 @@ What the operator defined (1, 2) always beats what a client claims (3). Larger i
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import Final
 
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.request import InferenceRequest
 from epp.core.domain.value import Value
 
-OBJECTIVE_HEADERS = ("x-llm-d-inference-objective", "x-gateway-inference-objective")
+OBJECTIVE_HEADERS: Final = ("x-llm-d-inference-objective", "x-gateway-inference-objective")
 
 
 class BodyPriority(Enum):

@@ -4,13 +4,14 @@ Model rewrites, objectives, admission, candidates, scheduling.
 """
 
 from random import Random
+from typing import Final
 
-import msgspec
 import numpy as np
 
 from epp.core.domain.decision import Decision, Reservation
 from epp.core.domain.errors import DroppedReason, ServiceUnavailable
 from epp.core.domain.ports import Clock, RequestReport
+from epp.core.domain.record import replaced
 from epp.core.domain.request import InferenceRequest
 from epp.core.domain.value import Value
 from epp.core.flow.saturation import DEFAULT_DETECTOR, SaturationDetector, admit
@@ -24,7 +25,7 @@ from epp.core.scheduling.scheduler import Scheduler
 from epp.core.state.pool_state import PoolState
 from epp.core.state.snapshot import PoolSnapshot
 
-NO_CANDIDATES = "failed to find endpoint candidates for serving the request"
+NO_CANDIDATES: Final = "failed to find endpoint candidates for serving the request"
 
 
 class RoutingPolicy(Value):
@@ -65,7 +66,7 @@ class Router:
         snapshot = self._roster.current
         request = rewritten(self._scheduler.completed(request), snapshot.rewrites, self._rng)
         priority = resolve_priority(request, snapshot.objectives, self._policy.priority)
-        return request if priority == request.priority else msgspec.structs.replace(request, priority=priority)
+        return request if priority == request.priority else replaced(request, priority=priority)
 
     def offer(self, request: InferenceRequest, received_at: float) -> Decision:  # noqa: ARG002  nobody waits here
         """The endpoint of a resolved request, with its place reserved; raises a Refusal."""

@@ -6,12 +6,14 @@ prefix matches knows.
 Source: conditional decode of the reference endpoint picker.
 """
 
+from typing import Final
+
 from epp.core.domain.errors import PreconditionFailed
 from epp.core.scheduling.cycle import Cycle, ProfileResult
 from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
 
-PREFER = "prefer"
-IF_AVAILABLE = "if-available"
+PREFER: Final = "prefer"
+IF_AVAILABLE: Final = "if-available"
 
 
 def check_available(cycle: Cycle, picked: ProfileResult) -> None:

@@ -2,26 +2,26 @@
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from epp.core.domain.decision import ScoreCard
 from epp.core.domain.endpoint import Endpoint
+from epp.core.domain.record import Record
 from epp.core.domain.request import InferenceRequest
-from epp.core.domain.value import Value
 from epp.core.state.columns import FloatColumn
 from epp.core.state.ledger import InFlightLedger
 from epp.core.state.snapshot import PoolSnapshot
 
 Positions = NDArray[np.intp]
-MOST_TOKENS = 1e12
+MOST_TOKENS: Final = 1e12
 """a cache that is said to be larger is not believed"""
 ScrapedSignal = Literal["waiting", "running", "kv_usage"]
 
 
-FEW = 32
+FEW: Final = 32
 """candidates up to which plain numbers are quicker than arrays"""
 
 
@@ -66,12 +66,13 @@ class Candidates:
         return Candidates(self.snapshot, self.positions[chosen])
 
 
-class ProfileResult(Value):
+class ProfileResult(Record):
     """What one profile came to: who was left by its filters, indices into these, best first, and the scores."""
 
-    left: Candidates
-    picked: list[int]
-    card: ScoreCard
+    def __init__(self, left: Candidates, picked: list[int], card: ScoreCard) -> None:
+        self.left: Final = left
+        self.picked: Final = picked
+        self.card: Final = card
 
     @property
     def position(self) -> int:

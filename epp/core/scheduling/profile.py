@@ -1,6 +1,7 @@
 """A scheduling profile: filters, then weighted scorers, then one picker."""
 
 from operator import add
+from typing import Final
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from epp.core.scheduling.cycle import FEW, Candidates, Cycle, ProfileResult
 from epp.core.scheduling.plugins import Filter, Picker, PlainPicker, PlainScorer, Scorer
 from epp.core.state.columns import FloatColumn
 
-ZERO = np.zeros(())
-ONE = np.ones(())
+ZERO: Final = np.zeros(())
+ONE: Final = np.ones(())
 """arrays, because numpy takes longer to look at a plain number than to compare short arrays"""
 
 

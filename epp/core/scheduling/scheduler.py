@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from epp.core.config.settings import PluginSettings
 from epp.core.domain.decision import Decision, Reservation, Stage, StagePick
@@ -47,7 +47,7 @@ class MadePlugin(Value):
 
 TaughtLearner = tuple[str, Learner, bool]
 """name if it is a producer, because that learns of what it produced; and whether it learns from answers only"""
-NOTHING_MADE: Mapping[str, MadePlugin] = {}
+NOTHING_MADE: Final[Mapping[str, MadePlugin]] = {}
 
 
 class Policy(Value):

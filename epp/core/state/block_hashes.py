@@ -8,6 +8,7 @@ bits wide; the factors are fixed, so that every process computes the same hashes
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 import xxhash
@@ -15,15 +16,15 @@ from numpy.typing import NDArray
 
 BlockHash = int
 Chain = Sequence[BlockHash] | NDArray[np.uint64]
-LOOPED_BLOCKS = 64
-MOST_SEEDS = 1_000
-LONGEST_REMEMBERED_SEED = 2_000
+LOOPED_BLOCKS: Final = 64
+MOST_SEEDS: Final = 1_000
+LONGEST_REMEMBERED_SEED: Final = 2_000
 """characters"""
-WORD_BYTES = 8
-HALF_WORD_BYTES = 4
+WORD_BYTES: Final = 8
+HALF_WORD_BYTES: Final = 4
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_HALF = np.uint64(32)
+_MIX: Final = np.uint64(0x9E3779B97F4A7C15)
+_HALF: Final = np.uint64(32)
 
 
 def _odd_numbers(count: int) -> NDArray[np.uint64]:
@@ -50,7 +51,7 @@ class _Factors:
         return self._numbers[:count]
 
 
-_FACTORS = _Factors()
+_FACTORS: Final = _Factors()
 
 
 def hash_blocks(data: memoryview | bytes, block_bytes: int, seed_text: str, most_blocks: int) -> Chain:

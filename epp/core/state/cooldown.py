@@ -5,11 +5,12 @@ it. First 5 s, doubled at each further failure that follows without a success, a
 """
 
 from collections.abc import Callable
+from typing import Final
 
-FAILURES_BEFORE_COOLING = 2
-FIRST_COOLING_S = 5.0
-LONGEST_COOLING_S = 60.0
-MOST_DOUBLINGS = 6  # enough for the longest one; a dead endpoint fails for days
+FAILURES_BEFORE_COOLING: Final = 2
+FIRST_COOLING_S: Final = 5.0
+LONGEST_COOLING_S: Final = 60.0
+MOST_DOUBLINGS: Final = 6  # enough for the longest one; a dead endpoint fails for days
 
 
 class CoolDowns:

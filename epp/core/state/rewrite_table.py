@@ -7,8 +7,10 @@ Source: InferenceModelRewriteSpec of the gateway API inference extension (v1.3 t
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from random import Random
+from typing import Final
 
 from epp.core.domain.model_rewrite import InferenceModelRewrite, RewriteRule, precedence
+from epp.core.domain.record import Record
 from epp.core.domain.value import Value
 
 
@@ -28,11 +30,12 @@ class WeightedTargets(Value):
         return rng.choices(self.models, cum_weights=self.cumulative)[0]
 
 
-class RewriteTable(Value):
+class RewriteTable(Record):
     """The rules of a pool by model."""
 
-    exact: Mapping[str, WeightedTargets] = {}
-    generic: WeightedTargets | None = None
+    def __init__(self, exact: Mapping[str, WeightedTargets] = {}, generic: WeightedTargets | None = None) -> None:
+        self.exact: Final = exact
+        self.generic: Final = generic
 
     @classmethod
     def of(cls, rewrites: Iterable[InferenceModelRewrite]) -> "RewriteTable":
@@ -53,7 +56,7 @@ class RewriteTable(Value):
         return self.exact.get(model) or self.generic
 
 
-NO_REWRITES = RewriteTable()
+NO_REWRITES: Final = RewriteTable()
 
 
 def _weighted(rewrite: str, rule: RewriteRule) -> WeightedTargets:

@@ -1,9 +1,8 @@
 """The pool snapshot: who may be picked now. Immutable; background work builds the next one and swaps the reference."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,12 +10,14 @@ from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.objective import InferenceObjective
 from epp.core.domain.pool import InferencePool
 from epp.core.domain.ports import ObjectState
+from epp.core.domain.record import Record
 from epp.core.domain.roles import DECODE_ROLES, ENCODE_ROLES, PREFILL_ROLES, ROLE_LABEL
+from epp.core.domain.value import Value
 from epp.core.state.columns import LoadColumns
 from epp.core.state.rewrite_table import NO_REWRITES, RewriteTable
 
 
-class StageMembers(msgspec.Struct, frozen=True):
+class StageMembers(Value):
     """Who can do which stage, by position in the snapshot; each of shape (endpoints,)."""
 
     encode: NDArray[np.bool_]
@@ -36,27 +37,42 @@ def stage_members(endpoints: Sequence[Endpoint]) -> StageMembers | None:
     )
 
 
-class PoolSnapshot(msgspec.Struct, frozen=True):
+class PoolSnapshot(Record):
     """Membership of the pool, with the slots under which ledger and load columns know each endpoint."""
 
-    version: int
-    pool: InferencePool | None
-    endpoints: tuple[Endpoint, ...]
-    slots: NDArray[np.intp]
-    """shape (endpoints,)"""
-    load: LoadColumns
-    objectives: Mapping[str, InferenceObjective]
-    """by name; only those of this pool"""
-    by_destination: Mapping[str, int]
-    """position of an endpoint by `ip:port`"""
-    by_address: Mapping[str, tuple[int, ...]]
-    """positions by bare address"""
-    metrics_stale_after_s: float = 2.0
-    """a load column older than this counts as unknown"""
-    stage_members: StageMembers | None = None
-    """None: no endpoint has a role"""
-    rewrites: RewriteTable = NO_REWRITES
-    """of this pool"""
+    def __init__(
+        self,
+        *,
+        version: int,
+        pool: InferencePool | None,
+        endpoints: tuple[Endpoint, ...],
+        slots: NDArray[np.intp],
+        load: LoadColumns,
+        objectives: Mapping[str, InferenceObjective],
+        by_destination: Mapping[str, int],
+        by_address: Mapping[str, tuple[int, ...]],
+        metrics_stale_after_s: float = 2.0,
+        stage_members: StageMembers | None = None,
+        rewrites: RewriteTable = NO_REWRITES,
+    ) -> None:
+        self.version: Final = version
+        self.pool: Final = pool
+        self.endpoints: Final = endpoints
+        self.slots: Final = slots
+        """shape (endpoints,)"""
+        self.load: Final = load
+        self.objectives: Final = objectives
+        """by name; only those of this pool"""
+        self.by_destination: Final = by_destination
+        """position of an endpoint by `ip:port`"""
+        self.by_address: Final = by_address
+        """positions by bare address"""
+        self.metrics_stale_after_s: Final = metrics_stale_after_s
+        """a load column older than this counts as unknown"""
+        self.stage_members: Final = stage_members
+        """None: no endpoint has a role"""
+        self.rewrites: Final = rewrites
+        """of this pool"""
 
 
 def snapshot_of(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -23,28 +24,35 @@ from epp.core.protocol.events import (
 from epp.core.protocol.headers import METADATA_NAMESPACE
 from epp.edge.extproc.transport import Message
 
-SERVED_KEY = "x-gateway-destination-endpoint-served"
-SUBSET_NAMESPACE = "envoy.lb.subset_hint"
-SUBSET_KEY = "x-gateway-destination-endpoint-subset"
+SERVED_KEY: Final = "x-gateway-destination-endpoint-served"
+SUBSET_NAMESPACE: Final = "envoy.lb.subset_hint"
+SUBSET_KEY: Final = "x-gateway-destination-endpoint-subset"
 
-_REQUEST_BODY, _RESPONSE_BODY = 0x22, 0x2A
-"""tags of these fields of ProcessingRequest (protobuf encoding: number << 3 | wire type)"""
-_BODIES = frozenset((_REQUEST_BODY, _RESPONSE_BODY))
-_REQUEST_HEADERS, _RESPONSE_HEADERS, _METADATA_CONTEXT, _PROTOCOL_CONFIG = 0x12, 0x1A, 0x42, 0x5A
-"""tags of further fields of it"""
-_HEADERS = frozenset((_REQUEST_HEADERS, _RESPONSE_HEADERS))
-_BODY, _END_OF_STREAM = 0x0A, 0x10
-"""of these fields of HttpBody"""
-_HEADER_MAP, _END_OF_HEADERS = 0x0A, 0x18
-"""of HttpHeaders"""
-_HEADER, _KEY, _VALUE, _RAW_VALUE = 0x0A, 0x0A, 0x12, 0x1A
-"""of HeaderMap and HeaderValue"""
-MOST_REMEMBERED = 1_000
-LONGEST_REMEMBERED = 1_000
+# Tags of fields (protobuf encoding: number << 3 | wire type): of ProcessingRequest,
+_REQUEST_HEADERS: Final = 0x12
+_RESPONSE_HEADERS: Final = 0x1A
+_REQUEST_BODY: Final = 0x22
+_RESPONSE_BODY: Final = 0x2A
+_METADATA_CONTEXT: Final = 0x42
+_PROTOCOL_CONFIG: Final = 0x5A
+# of HttpBody,
+_BODY: Final = 0x0A
+_END_OF_STREAM: Final = 0x10
+# of HttpHeaders,
+_HEADER_MAP: Final = 0x0A
+_END_OF_HEADERS: Final = 0x18
+# of HeaderMap and HeaderValue.
+_HEADER: Final = 0x0A
+_KEY: Final = 0x0A
+_VALUE: Final = 0x12
+_RAW_VALUE: Final = 0x1A
+
+MOST_REMEMBERED: Final = 1_000
+LONGEST_REMEMBERED: Final = 1_000
 """bytes"""
-ONE_BYTE = 0x7F
+ONE_BYTE: Final = 0x7F
 """the largest number that a varint has one byte for"""
-_EMPTY_METADATA = b"\x42\x00"
+_EMPTY_METADATA: Final = b"\x42\x00"
 """metadata_context without content, which Envoy puts behind everything"""
 
 
@@ -56,9 +64,9 @@ def decode(data: Message) -> Event:
     """The event of one ProcessingRequest; raises MalformedMessage."""
     tag = data[0] if len(data) else 0
     event: Event | None = None
-    if tag in _BODIES:
+    if tag in (_REQUEST_BODY, _RESPONSE_BODY):
         event = _plain_body(data, tag)
-    elif tag in _HEADERS:
+    elif tag in (_REQUEST_HEADERS, _RESPONSE_HEADERS):
         event = _plain_headers(bytes(data), tag)
     if event is not None:
         return event
@@ -242,7 +250,7 @@ def _request_headers(message: ProcessingRequest) -> RequestHeaders:
     )
 
 
-_CONFIGS: dict[tuple[int, int], ProtocolConfig] = {
+_CONFIGS: Final[dict[tuple[int, int], ProtocolConfig]] = {
     (request, response): ProtocolConfig(request, response) for request in BodyMode for response in BodyMode
 }
 
@@ -278,7 +286,7 @@ def _response_trailers(message: ProcessingRequest) -> ResponseTrailers:
     return ResponseTrailers(_headers(message.response_trailers.trailers))
 
 
-_DECODERS: dict[str, Callable[[ProcessingRequest], Event]] = {
+_DECODERS: Final[dict[str, Callable[[ProcessingRequest], Event]]] = {
     "request_headers": _request_headers,
     "request_body": _request_body,
     "request_trailers": _request_trailers,

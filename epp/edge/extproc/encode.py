@@ -6,6 +6,7 @@ several times as long. What is rare goes through the library.
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Final
 
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
@@ -17,7 +18,6 @@ from epp.core.domain.decision import MetadataNumber
 from epp.core.protocol.commands import (
     Continue,
     ExtendTimeout,
-    Mutation,
     OverrideMode,
     Phase,
     SendBody,
@@ -28,25 +28,26 @@ from epp.edge.extproc import transport
 from epp.edge.extproc.protobuf_writer import field, head_of
 from epp.edge.extproc.refusals import HttpError
 
-OVERWRITE = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
-MOST_REMEMBERED = 1_024
+OVERWRITE: Final = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+MOST_REMEMBERED: Final = 1_024
 """answers with a decision, and headers in them: in a pool of fewer endpoints the same ones come again and again"""
 
+_Headers = tuple[tuple[str, str], ...]
 Encoded = tuple[bytes, transport.Message]
 """a message in two parts, of which the second is not copied"""
 
 # Numbers and types of fields as tags: number << 3 | 2 for what has a length, | 0 for a number.
-_RESPONSE = b"\x0a"  # HeadersResponse.response, BodyResponse.response
+_RESPONSE: Final = b"\x0a"  # HeadersResponse.response, BodyResponse.response
 _HEADER_MUTATION, _BODY_MUTATION, _CLEAR_ROUTE_CACHE = b"\x12", b"\x1a", b"\x28\x01"  # CommonResponse
 _SET_HEADERS, _REMOVE_HEADERS = b"\x0a", b"\x12"  # HeaderMutation
 _HEADER, _OVERWRITE = b"\x0a", b"\x18" + bytes([OVERWRITE])  # HeaderValueOption
 _KEY, _RAW_VALUE = b"\x0a", b"\x1a"  # HeaderValue
 _BODY, _STREAMED_RESPONSE = b"\x0a", b"\x1a"  # BodyMutation
 _STREAMED_BODY, _STREAMED_END = b"\x0a", b"\x10\x01"  # StreamedBodyResponse
-_DYNAMIC_METADATA = b"\x42"  # ProcessingResponse
+_DYNAMIC_METADATA: Final = b"\x42"  # ProcessingResponse
 _FIELDS, _MAP_KEY, _MAP_VALUE = b"\x0a", b"\x0a", b"\x12"  # Struct
 _STRING_VALUE, _STRUCT_VALUE = b"\x1a", b"\x2a"  # Value
-_PHASE = {
+_PHASE: Final = {
     Phase.REQUEST_HEADERS: b"\x0a",
     Phase.RESPONSE_HEADERS: b"\x12",
     Phase.REQUEST_BODY: b"\x1a",
@@ -54,7 +55,7 @@ _PHASE = {
     Phase.REQUEST_TRAILERS: b"\x2a",
     Phase.RESPONSE_TRAILERS: b"\x32",
 }
-_CONTINUE = {phase: field(tag, b"") for phase, tag in _PHASE.items()}
+_CONTINUE: Final = {phase: field(tag, b"") for phase, tag in _PHASE.items()}
 
 
 def encode_continue(command: Continue) -> bytes:
@@ -90,10 +91,12 @@ def encode_routing(command: SendRouting) -> Encoded:
     metadata = _metadata_with_scores(command) if command.scores else _metadata(command.destinations)
     if command.phase is Phase.REQUEST_TRAILERS:
         return metadata + _CONTINUE[Phase.REQUEST_TRAILERS], b""
+    mutation = command.mutation
+    added, removed, clears_cache = mutation.set_headers, mutation.remove_headers, mutation.clear_route_cache
     if command.body is None:
-        return metadata + _mutated(command.phase, command.mutation), b""
+        return metadata + _mutated(command.phase, added, removed, clears_cache), b""
     body = command.body
-    changes = _header_mutation(command.mutation) + _wrapped(b"", len(body), (_BODY, _BODY_MUTATION))
+    changes = _header_mutation(added, removed, clears_cache) + _wrapped(b"", len(body), (_BODY, _BODY_MUTATION))
     return metadata + _wrapped(changes, len(body), (_RESPONSE, _PHASE[command.phase])), body
 
 
@@ -147,17 +150,17 @@ def _metadata_with_scores(command: SendRouting) -> bytes:
 
 
 @lru_cache(MOST_REMEMBERED)
-def _mutated(phase: Phase, mutation: Mutation) -> bytes:
+def _mutated(phase: Phase, added: _Headers, removed: tuple[str, ...], clear_route_cache: bool) -> bytes:
     """The answer to a message with changes of headers."""
-    return field(_PHASE[phase], field(_RESPONSE, _header_mutation(mutation)))
+    return field(_PHASE[phase], field(_RESPONSE, _header_mutation(added, removed, clear_route_cache)))
 
 
-def _header_mutation(mutation: Mutation) -> bytes:
+def _header_mutation(added: _Headers, removed: tuple[str, ...], clear_route_cache: bool) -> bytes:
     """Fields of CommonResponse."""
-    parts = [_header(name, value) for name, value in mutation.set_headers]
-    parts += [field(_REMOVE_HEADERS, name.encode("latin-1", "replace")) for name in mutation.remove_headers]
+    parts = [_header(name, value) for name, value in added]
+    parts += [field(_REMOVE_HEADERS, name.encode("latin-1", "replace")) for name in removed]
     changes = field(_HEADER_MUTATION, b"".join(parts)) if parts else b""
-    return changes + _CLEAR_ROUTE_CACHE if mutation.clear_route_cache else changes
+    return changes + _CLEAR_ROUTE_CACHE if clear_route_cache else changes
 
 
 @lru_cache(MOST_REMEMBERED)

@@ -1,7 +1,7 @@
 """The executor: runs the commands of one conversation against routing, transport and signals."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.errors import DroppedReason, InternalError, Refusal, ResourceExhausted, ServiceUnavailable
@@ -31,12 +31,12 @@ from epp.edge.extproc.services import Services
 from epp.edge.extproc.token_wait import TokenWait
 from epp.edge.extproc.transport import GrpcStatus, Message, ServerStream
 
-LONGEST_WAIT_S = 119.0
+LONGEST_WAIT_S: Final = 119.0
 """with the conversation's margin just below the max_message_timeout of our Envoy configurations, 120 s"""
-OVERDUE_AFTER_S = 0.2
+OVERDUE_AFTER_S: Final = 0.2
 """whoever holds a request answers it in time and says why; only when that has not happened, the executor does. This is
 less than the margin that the proxy was told to wait beyond that"""
-BUDGET_WAIT_S = 5.0
+BUDGET_WAIT_S: Final = 5.0
 """how long a stream waits for room in the body budget before it is refused"""
 
 

@@ -1,12 +1,11 @@
 """What all streams of a picker share, and what an executor needs of routing."""
 
 from collections.abc import Callable
-from typing import Protocol
-
-import msgspec
+from typing import Final, Protocol
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.ports import Clock, MetricSink, RequestReport, TokenSource
+from epp.core.domain.record import Record
 from epp.core.domain.request import InferenceRequest
 from epp.core.flow.ticket import BreakOff, Ticket
 from epp.core.protocol.request_side import ConversationSettings
@@ -31,18 +30,32 @@ class FaultLog(Protocol):
     def fault(self, event: str, request_id: str, error: BaseException) -> None: ...
 
 
-class Services(msgspec.Struct, frozen=True):
+class Services(Record):
     """What all streams share."""
 
-    routing: RoutingPort
-    metrics: MetricSink
-    faults: FaultLog
-    clock: Clock
-    settings: ConversationSettings
-    budget: BodyBudget
-    new_request_id: Callable[[], str]
-    wants_sample: Callable[[], bool]
-    """whether the next request's response body is to be looked at"""
-    tokens: TokenSource | None = None
-    """who tells token ids before a request is routed; None where no plugin has a use for them"""
-    lessons: Lessons = msgspec.field(default_factory=Lessons)
+    def __init__(
+        self,
+        *,
+        routing: RoutingPort,
+        metrics: MetricSink,
+        faults: FaultLog,
+        clock: Clock,
+        settings: ConversationSettings,
+        budget: BodyBudget,
+        new_request_id: Callable[[], str],
+        wants_sample: Callable[[], bool],
+        tokens: TokenSource | None = None,
+        lessons: Lessons | None = None,
+    ) -> None:
+        self.routing: Final = routing
+        self.metrics: Final = metrics
+        self.faults: Final = faults
+        self.clock: Final = clock
+        self.settings: Final = settings
+        self.budget: Final = budget
+        self.new_request_id: Final = new_request_id
+        self.wants_sample: Final = wants_sample
+        """whether the next request's response body is to be looked at"""
+        self.tokens: Final = tokens
+        """who tells token ids before a request is routed; None where no plugin has a use for them"""
+        self.lessons: Final = lessons or Lessons()

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from operator import itemgetter
+from typing import Final
 
 import msgspec
 
@@ -25,11 +26,11 @@ from epp.edge.observe.explained import (
     ExplainedStage,
 )
 
-MOST_RECORDS = 1_000
-MOST_SCORES = 2_000_000
+MOST_RECORDS: Final = 1_000
+MOST_SCORES: Final = 2_000_000
 """numbers kept by all records together, 16 MB; large pools keep fewer decisions"""
-MOST_CANDIDATES_SHOWN = 100
-UNREAD = InferenceRequest(request_id="", fairness_id="", method="", path="")
+MOST_CANDIDATES_SHOWN: Final = 100
+UNREAD: Final = InferenceRequest(request_id="", fairness_id="", method="", path="")
 """stands for one of which nothing is known"""
 
 

@@ -5,12 +5,13 @@ does not start at zero.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from epp.core.domain.endpoint import Endpoint
 from epp.edge.observe.label_values import OTHER
 
-KEPT_AFTER_LEAVING_S = 300.0
-MOST_SERIES = 20_000
+KEPT_AFTER_LEAVING_S: Final = 300.0
+MOST_SERIES: Final = 20_000
 AttemptKey = tuple[str, str, str, str, str]
 """status, target model, pod, namespace, port"""
 

@@ -5,10 +5,11 @@ always have a place and do not count. Values are cut to 200 characters; what is 
 """
 
 from collections.abc import Iterable
+from typing import Final
 
-MOST_VALUES = 1_000
-MOST_CHARACTERS = 200
-OTHER = "other"
+MOST_VALUES: Final = 1_000
+MOST_CHARACTERS: Final = 200
+OTHER: Final = "other"
 
 
 def printable(raw: str) -> str:

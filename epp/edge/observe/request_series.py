@@ -1,13 +1,14 @@
 """The numbers of requests, one set per pair of models; per flow and priority too where the vocabulary shows them."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from epp.core.domain.request import InferenceRequest
 from epp.edge.observe import families
 from epp.edge.observe.cells import Histogram
 from epp.edge.observe.label_values import OTHER, BoundedValues
 
-MOST_SERIES = 5_000
+MOST_SERIES: Final = 5_000
 """sets of numbers; beyond, what the operator did not configure becomes `other` altogether, beyond twice as many all"""
 FlowKey = tuple[str, str, str, str]
 """label values of model, target model, fairness id, priority; the last two are empty unless `by_flow`"""

@@ -1,6 +1,7 @@
 """MetricSink of the metric catalogue. A request costs a few dictionary look-ups and list increments."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.endpoint import Endpoint
@@ -17,10 +18,10 @@ from epp.edge.observe.label_values import MOST_VALUES, BoundedValues
 from epp.edge.observe.request_series import RequestSeries, RequestSeriesStore
 from epp.edge.observe.rewrite_counts import RewriteCounts
 
-MODEL_SERVER_ERROR = "ModelServerError"
-NO_ENDPOINT_FOUND = "failed to find"
+MODEL_SERVER_ERROR: Final = "ModelServerError"
+NO_ENDPOINT_FOUND: Final = "failed to find"
 """how the reference's texts begin where scheduling found nobody; a shed request was never scheduled"""
-UNREAD = InferenceRequest(request_id="")
+UNREAD: Final = InferenceRequest(request_id="")
 
 Source = Callable[[], Iterable[Series]]
 

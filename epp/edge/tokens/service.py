@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-import msgspec
 import xxhash
 
+from epp.core.domain.record import replaced
 from epp.core.domain.request import InferenceRequest
 from epp.edge.tokens.cache import TokenCache
 from epp.edge.tokens.http_tellers import Teller
@@ -77,4 +77,4 @@ class TokenService:
             finally:
                 self._places.release()
             self._cache.put(key, told)
-        return msgspec.structs.replace(request, prompt_tokens=told.token_ids, multimodal=told.multimodal)
+        return replaced(request, prompt_tokens=told.token_ids, multimodal=told.multimodal)

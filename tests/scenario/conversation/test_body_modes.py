@@ -3,7 +3,7 @@
 import pytest
 
 from epp.core.domain.errors import BadRequest
-from epp.core.protocol.commands import Continue, FollowServed, Phase, Refuse, Release, Route, SendBody
+from epp.core.protocol.commands import Continue, FollowServed, Phase, Release, Route, SendBody
 from epp.core.protocol.events import (
     BodyMode,
     Decided,
@@ -18,7 +18,7 @@ from tests.support.playbook import (
     PICKED,
     Playbook,
     a_refusal,
-    a_request,
+    a_route,
     decided,
     decision_for,
     post,
@@ -31,7 +31,7 @@ HEADERS, SENDS_BODY = Phase.REQUEST_HEADERS, Phase.REQUEST_BODY
 
 
 def test_a_silent_proxy_is_taken_for_full_duplex_in_both_directions() -> None:
-    book = Playbook() >> post(None) >> RequestBodyChunk(BODY, end_of_stream=True) << Route(a_request(model="llama"))
+    book = Playbook() >> post(None) >> RequestBodyChunk(BODY, end_of_stream=True) << a_route(model="llama")
     book >> decided() << routing(HEADERS, content_length=len(BODY)) << SendBody(SENDS_BODY, BODY, end_of_stream=True)
     book >> response() << FollowServed(PICKED) << Continue(Phase.RESPONSE_HEADERS)
     book >> ResponseBodyChunk(b"{", end_of_stream=False) << SendBody(Phase.RESPONSE_BODY, b"{", end_of_stream=False)
@@ -40,7 +40,7 @@ def test_a_silent_proxy_is_taken_for_full_duplex_in_both_directions() -> None:
 
 def test_a_silent_proxy_is_taken_for_buffered_when_it_is_said_to_be() -> None:
     book = Playbook(ConversationSettings(assume_body_mode=BodyMode.BUFFERED)) >> post(None) << Continue(HEADERS)
-    book >> RequestBodyChunk(BODY, end_of_stream=True) << Route(a_request(model="llama"))
+    book >> RequestBodyChunk(BODY, end_of_stream=True) << a_route(model="llama")
     book >> decided() << routing(SENDS_BODY)
     book >> response() << FollowServed(PICKED) << Continue(Phase.RESPONSE_HEADERS)
     book >> ResponseBodyChunk(b"{", end_of_stream=False) << Continue(Phase.RESPONSE_BODY)
@@ -59,7 +59,7 @@ def test_a_whole_body_in_buffered_partial_mode_is_read() -> None:
         >> post(BodyMode.BUFFERED_PARTIAL)
         << Continue(HEADERS)
         >> RequestBodyChunk(BODY, end_of_stream=True)
-        << Route(a_request(model="llama"))
+        << a_route(model="llama")
         >> decided()
         << routing(SENDS_BODY)
     ).nothing()
@@ -72,13 +72,13 @@ def test_half_a_body_in_buffered_partial_mode_is_refused() -> None:
         >> post(BodyMode.BUFFERED_PARTIAL)
         << Continue(HEADERS)
         >> RequestBodyChunk(BODY[:20], end_of_stream=False)
-        << Refuse(a_refusal(BadRequest, "truncated"))
+        << a_refusal(BadRequest, "truncated")
     ).nothing()
 
 
 def test_grpc_mode_is_spoken_like_full_duplex() -> None:
     book = Playbook() >> post(BodyMode.GRPC) >> RequestBodyChunk(BODY, end_of_stream=True)
-    book << Route(a_request(model="llama"))
+    book << a_route(model="llama")
     book >> decided() << routing(HEADERS, content_length=len(BODY)) << SendBody(SENDS_BODY, BODY, end_of_stream=True)
     book.nothing()
 

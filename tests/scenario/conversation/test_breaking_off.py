@@ -4,9 +4,9 @@ import pytest
 
 from epp.core.domain.ports import Outcome
 from epp.core.flow import refusals
-from epp.core.protocol.commands import Continue, FollowServed, Phase, Refuse, Release, Route
+from epp.core.protocol.commands import Continue, FollowServed, Phase, Refuse, Release
 from epp.core.protocol.events import BodyMode, Refused, RequestBodyChunk, ResponseHeaders, StreamEnded
-from tests.support.playbook import ANY_REQUEST, PICKED, Playbook, decided, post, response, routing
+from tests.support.playbook import ANY_ROUTE, PICKED, Playbook, decided, post, response, routing
 
 BODY = b'{"model":"m","prompt":"x"}'
 EVICTED = refusals.evicted()
@@ -18,7 +18,7 @@ def dispatched() -> Playbook:
         >> post(BodyMode.BUFFERED)
         << Continue(Phase.REQUEST_HEADERS)
         >> RequestBodyChunk(BODY, end_of_stream=True)
-        << Route(ANY_REQUEST)
+        << ANY_ROUTE
         >> decided()
         << routing(Phase.REQUEST_BODY)
     )

@@ -1,14 +1,14 @@
 """The proxy is told what the candidates scored, if the picker was told to tell."""
 
-import msgspec
 import numpy as np
 import pytest
 
 from epp.core.domain.decision import Decision, ScoreCard
-from epp.core.protocol.commands import Continue, Phase, Route, SendRouting
+from epp.core.domain.record import replaced
+from epp.core.protocol.commands import Continue, Phase, SendRouting
 from epp.core.protocol.events import BodyMode, Decided, RequestBodyChunk
 from epp.core.protocol.request_side import ConversationSettings
-from tests.support.playbook import ANY_REQUEST, Playbook, decision_for, post, routing
+from tests.support.playbook import ANY_ROUTE, Playbook, decision_for, post, routing
 from tests.support.routed_requests import endpoint
 
 BODY = b'{"model":"m","prompt":"x"}'
@@ -19,7 +19,7 @@ MODES = pytest.mark.parametrize("mode", [BodyMode.BUFFERED, BodyMode.FULL_DUPLEX
 
 def scored(destinations: str = PICKED.destination) -> Decision:
     card = ScoreCard("default", (FIRST, SECOND, PICKED), (), np.array([score for _, score in SCORES]))
-    return msgspec.structs.replace(decision_for(PICKED.destination), card=card, destinations=destinations)
+    return replaced(decision_for(PICKED.destination), card=card, destinations=destinations)
 
 
 def asked(mode: BodyMode, *, emits: bool) -> Playbook:
@@ -29,7 +29,7 @@ def asked(mode: BodyMode, *, emits: bool) -> Playbook:
         book << Continue(Phase.REQUEST_HEADERS)
     if mode is not BodyMode.NONE:
         book >> RequestBodyChunk(BODY, end_of_stream=True)
-    return book << Route(ANY_REQUEST)
+    return book << ANY_ROUTE
 
 
 def answer(mode: BodyMode, destinations: str = PICKED.destination) -> SendRouting:
@@ -40,7 +40,7 @@ def answer(mode: BodyMode, destinations: str = PICKED.destination) -> SendRoutin
 
 @MODES
 def test_every_candidate_is_told_with_its_total(mode: BodyMode) -> None:
-    told = msgspec.structs.replace(answer(mode), scores=SCORES)
+    told = replaced(answer(mode), scores=SCORES)
     asked(mode, emits=True) >> Decided(scored()) << told
 
 

@@ -11,9 +11,7 @@ from epp.core.protocol.commands import (
     NoteFirstToken,
     OverrideMode,
     Phase,
-    Refuse,
     Release,
-    Route,
     SendBody,
 )
 from epp.core.protocol.events import (
@@ -29,11 +27,11 @@ from epp.core.protocol.events import (
 from epp.core.protocol.request_side import ConversationSettings
 from tests.support.grpc_messages import encoded, framed, generate
 from tests.support.playbook import (
-    ANY_REQUEST,
+    ANY_ROUTE,
     PICKED,
     Playbook,
     a_refusal,
-    a_request,
+    a_route,
     decision_for,
     post,
     response,
@@ -54,7 +52,7 @@ def called(path: str = GENERATE, *, stream: bool = True, sampled: bool = False, 
     """A call in a buffered request that was routed; its answer's body comes in `mode`."""
     body = framed(generate([1, 2, 3], stream=stream))
     book = Playbook(SETTINGS, sampled=sampled) >> post(BUFFERED, path=path, headers=GRPC, response=mode)
-    book << Continue(Phase.REQUEST_HEADERS) >> RequestBodyChunk(body, end_of_stream=True) << Route(ANY_REQUEST)
+    book << Continue(Phase.REQUEST_HEADERS) >> RequestBodyChunk(body, end_of_stream=True) << ANY_ROUTE
     return book >> Decided(decision_for(PICKED, book.routed)) << routing(Phase.REQUEST_BODY)
 
 
@@ -66,7 +64,7 @@ def test_the_message_is_read_and_the_body_goes_on_as_it_came() -> None:
     body = framed(generate([1, 2, 3], max_tokens=5), "gzip")
     book = Playbook(SETTINGS) >> post(DUPLEX, path=GENERATE, headers=GRPC)
     book >> RequestBodyChunk(body[:9], end_of_stream=False) >> RequestBodyChunk(body[9:], end_of_stream=False)
-    book >> RequestTrailers() << Route(a_request(streaming=True, max_tokens=5, model="", body_bytes=len(body)))
+    book >> RequestTrailers() << a_route(streaming=True, max_tokens=5, model="", body_bytes=len(body))
     assert book.routed.prompt.token_count == 3
     (
         book
@@ -80,7 +78,7 @@ def test_the_message_is_read_and_the_body_goes_on_as_it_came() -> None:
 def test_a_broken_message_is_refused_as_grpc_wants_it() -> None:
     book = Playbook(SETTINGS) >> post(BUFFERED, path=GENERATE, headers=GRPC) << Continue(Phase.REQUEST_HEADERS)
     book >> RequestBodyChunk(b"hello", end_of_stream=True)
-    book << Refuse(a_refusal(BadRequest, "invalid or unsupported gRPC payload"))
+    book << a_refusal(BadRequest, "invalid or unsupported gRPC payload")
     assert book.conversation.is_grpc
 
 

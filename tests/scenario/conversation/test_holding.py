@@ -3,10 +3,10 @@
 import pytest
 
 from epp.core.domain.errors import DroppedReason, InternalError, ResourceExhausted, ServiceUnavailable
-from epp.core.protocol.commands import CancelRouting, Continue, ExtendTimeout, Phase, Refuse, Route, SendBody
+from epp.core.protocol.commands import CancelRouting, Continue, ExtendTimeout, Phase, Refuse, SendBody
 from epp.core.protocol.conversation import TIMEOUT_MARGIN_S
 from epp.core.protocol.events import BodyMode, Held, Refused, RequestBodyChunk, StreamEnded
-from tests.support.playbook import ANY_REQUEST, Playbook, a_refusal, decided, get, post, response, routing
+from tests.support.playbook import ANY_ROUTE, Playbook, a_refusal, decided, get, post, response, routing
 
 BODY = b'{"model":"m","prompt":"x"}'
 DUPLEX = BodyMode.FULL_DUPLEX_STREAMED
@@ -20,7 +20,7 @@ def asked(mode: BodyMode) -> Playbook:
         book << Continue(Phase.REQUEST_HEADERS)
     if mode in {BodyMode.BUFFERED, DUPLEX}:
         book >> RequestBodyChunk(BODY, end_of_stream=True)
-    return book << Route(ANY_REQUEST)
+    return book << ANY_ROUTE
 
 
 def test_a_buffered_request_is_held_then_decided() -> None:
@@ -59,7 +59,7 @@ def test_full_duplex_headers_alone_do_need_one() -> None:
     (
         Playbook()
         >> get(DUPLEX)
-        << Route(ANY_REQUEST)
+        << ANY_ROUTE
         >> Held(30.0)
         << ExtendTimeout(30.0 + TIMEOUT_MARGIN_S)
         >> decided()
@@ -104,7 +104,7 @@ def test_a_held_request_that_is_refused() -> None:
         >> Held(5.0)
         << ExtendTimeout(5.0 + TIMEOUT_MARGIN_S)
         >> Refused(timed_out)
-        << Refuse(a_refusal(ServiceUnavailable, "timed out"))
+        << a_refusal(ServiceUnavailable, "timed out")
         >> StreamEnded()
     ).nothing()
 

@@ -2,15 +2,15 @@
 
 import pytest
 
-from epp.core.protocol.commands import Continue, Phase, Route
+from epp.core.protocol.commands import Continue, Phase
 from epp.core.protocol.events import BodyMode
-from tests.support.playbook import ANY_REQUEST, Playbook, a_request, get, post
+from tests.support.playbook import ANY_ROUTE, Playbook, a_route, get, post
 
 
 def test_another_command_than_the_script_says() -> None:
     script = Playbook() >> post(BodyMode.BUFFERED)
-    with pytest.raises(AssertionError, match=r"(?s)>> RequestHeaders.*expected << Route.*got << Continue"):
-        script << Route(ANY_REQUEST)
+    with pytest.raises(AssertionError, match=r"(?s)>> RequestHeaders.*expected << a_route.*got << Continue"):
+        script << ANY_ROUTE
 
 
 def test_a_command_that_does_not_come() -> None:
@@ -29,5 +29,5 @@ def test_a_command_that_the_script_does_not_mention() -> None:
 
 def test_a_request_that_is_routed_with_another_field() -> None:
     script = Playbook() >> get(BodyMode.BUFFERED)
-    with pytest.raises(AssertionError, match=r"a_request\(path='/other'\)"):
-        script << Route(a_request(path="/other"))
+    with pytest.raises(AssertionError, match=r"a_route\(path='/other'\)"):
+        script << a_route(path="/other")

@@ -1,10 +1,10 @@
 """What plugins tell the gateway of an answer rides on the last message of the answer."""
 
-import msgspec
 import pytest
 
 from epp.core.domain.decision import MetadataNumber
 from epp.core.domain.ports import Outcome, TokenUsage
+from epp.core.domain.record import replaced
 from epp.core.protocol.chunks import MAX_CHUNK_BYTES
 from epp.core.protocol.commands import (
     Continue,
@@ -13,11 +13,10 @@ from epp.core.protocol.commands import (
     OverrideMode,
     Phase,
     Release,
-    Route,
     SendBody,
 )
 from epp.core.protocol.events import BodyMode, Decided, ResponseBodyChunk, ResponseTrailers, StreamEnded
-from tests.support.playbook import ANY_REQUEST, PICKED, Playbook, decision_for, get, response, routing
+from tests.support.playbook import ANY_ROUTE, PICKED, Playbook, decision_for, get, response, routing
 
 ANSWER = b'{"usage":{"prompt_tokens":3,"completion_tokens":5}}'
 EVENTS = b"data: " + ANSWER + b"\n\n"
@@ -32,8 +31,8 @@ def cost(usage: TokenUsage) -> MetadataNumber:
 
 def routed(mode: BodyMode = BodyMode.NONE) -> Playbook:
     """A buffered request that was routed, nobody's sample, with two reporters of which one is silent."""
-    decision = msgspec.structs.replace(decision_for(PICKED), reporters=(cost, lambda _: None))
-    book = Playbook() >> get(BodyMode.BUFFERED, response=mode) << Route(ANY_REQUEST)
+    decision = replaced(decision_for(PICKED), reporters=(cost, lambda _: None))
+    book = Playbook() >> get(BodyMode.BUFFERED, response=mode) << ANY_ROUTE
     return book >> Decided(decision) << routing(Phase.REQUEST_HEADERS)
 
 

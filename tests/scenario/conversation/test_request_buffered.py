@@ -3,10 +3,10 @@
 import pytest
 
 from epp.core.domain.errors import BadRequest, PayloadTooLarge
-from epp.core.protocol.commands import Continue, Phase, Refuse, Route
+from epp.core.protocol.commands import Continue, Phase
 from epp.core.protocol.events import BodyMode, RequestBodyChunk, RequestTrailers
 from epp.core.protocol.request_side import ConversationSettings
-from tests.support.playbook import ANY_REQUEST, PICKED, Playbook, a_refusal, a_request, decided, get, post, routing
+from tests.support.playbook import ANY_ROUTE, PICKED, Playbook, a_refusal, a_route, decided, get, post, routing
 
 BUFFERED = BodyMode.BUFFERED
 BODY = b'{"model":"llama","prompt":"hello"}'
@@ -19,7 +19,7 @@ def test_a_post() -> None:
         >> post(BUFFERED)
         << Continue(HEADERS)
         >> RequestBodyChunk(BODY, end_of_stream=True)
-        << Route(a_request(model="llama", target_model="llama", body_bytes=len(BODY), subset=None))
+        << a_route(model="llama", target_model="llama", body_bytes=len(BODY), subset=None)
         >> decided()
         << routing(SENDS_BODY)
     ).nothing()
@@ -31,7 +31,7 @@ def test_a_post_with_trailers_sends_its_body_without_end_of_stream() -> None:
         >> post(BUFFERED)
         << Continue(HEADERS)
         >> RequestBodyChunk(BODY, end_of_stream=False)
-        << Route(a_request(model="llama"))
+        << a_route(model="llama")
         >> decided()
         << routing(SENDS_BODY)
         >> RequestTrailers()
@@ -45,7 +45,7 @@ def test_trailers_that_come_before_the_decision_are_answered_after_it() -> None:
         >> post(BUFFERED)
         << Continue(HEADERS)
         >> RequestBodyChunk(BODY, end_of_stream=False)
-        << Route(ANY_REQUEST)
+        << ANY_ROUTE
         >> RequestTrailers()
         >> decided()
         << routing(SENDS_BODY)
@@ -61,7 +61,7 @@ def test_priority_is_cut_out_of_the_body_and_the_length_follows() -> None:
         >> post(BUFFERED, headers={"content-length": str(len(body))})
         << Continue(HEADERS)
         >> RequestBodyChunk(body, end_of_stream=True)
-        << Route(a_request(claimed_priority=5))
+        << a_route(claimed_priority=5)
         >> decided()
         << routing(SENDS_BODY, content_length=len(forwarded), body=forwarded)
     ).nothing()
@@ -74,7 +74,7 @@ def test_a_priority_that_is_no_integer_is_left_to_the_model_server(priority: byt
         >> post(BUFFERED)
         << Continue(HEADERS)
         >> RequestBodyChunk(b'{"model":"m","prompt":"x","priority":%s}' % priority, end_of_stream=True)
-        << Route(a_request(claimed_priority=None))
+        << a_route(claimed_priority=None)
         >> decided()
         << routing(SENDS_BODY)
     ).nothing()
@@ -86,7 +86,7 @@ def test_priority_stays_where_it_is_not_ours_to_read() -> None:
         >> post(BUFFERED)
         << Continue(HEADERS)
         >> RequestBodyChunk(b'{"model":"m","prompt":"x","priority":5}', end_of_stream=True)
-        << Route(a_request(claimed_priority=5))
+        << a_route(claimed_priority=5)
         >> decided()
         << routing(SENDS_BODY)
     ).nothing()
@@ -96,7 +96,7 @@ def test_a_get_is_routed_by_its_headers() -> None:
     (
         Playbook()
         >> get(BUFFERED)
-        << Route(a_request(path="/v1/models", method="GET", model="", body_bytes=0))
+        << a_route(path="/v1/models", method="GET", model="", body_bytes=0)
         >> decided()
         << routing(HEADERS)
     ).nothing()
@@ -108,7 +108,7 @@ def test_a_get_with_an_empty_body_is_routed_too() -> None:
         >> post(BUFFERED, method="GET", path="/v1/models")
         << Continue(HEADERS)
         >> RequestBodyChunk(b"", end_of_stream=True)
-        << Route(a_request(path="/v1/models", body_bytes=0))
+        << a_route(path="/v1/models", body_bytes=0)
         >> decided()
         << routing(SENDS_BODY)
     ).nothing()
@@ -119,12 +119,12 @@ def test_a_post_without_a_body_is_refused(path: str) -> None:
     (
         Playbook()
         >> post(BUFFERED, path=path, end_of_stream=True)
-        << Refuse(a_refusal(BadRequest, "the body is empty"))
+        << a_refusal(BadRequest, "the body is empty")
     ).nothing()  # fmt: skip
 
 
 def test_a_post_without_a_body_passes_where_no_api_needs_one() -> None:
-    (Playbook() >> post(BUFFERED, path="/reset", end_of_stream=True) << Route(a_request(path="/reset"))).nothing()
+    (Playbook() >> post(BUFFERED, path="/reset", end_of_stream=True) << a_route(path="/reset")).nothing()
 
 
 def test_trailers_without_a_body_carry_the_decision_as_metadata() -> None:
@@ -133,7 +133,7 @@ def test_trailers_without_a_body_carry_the_decision_as_metadata() -> None:
         >> post(BUFFERED, method="GET", path="/v1/models")
         << Continue(HEADERS)
         >> RequestTrailers()
-        << Route(a_request(path="/v1/models"))
+        << a_route(path="/v1/models")
         >> decided()
         << routing(TRAILERS)
     ).nothing()
@@ -145,19 +145,19 @@ def test_a_post_of_headers_and_trailers_is_refused() -> None:
         >> post(BUFFERED)
         << Continue(HEADERS)
         >> RequestTrailers()
-        << Refuse(a_refusal(BadRequest, "the body is empty"))
+        << a_refusal(BadRequest, "the body is empty")
     ).nothing()
 
 
 def test_a_body_above_the_limit_is_refused() -> None:
     settings = ConversationSettings(max_body_bytes=len(BODY))
     fits = Playbook(settings) >> post(BUFFERED) << Continue(HEADERS)
-    (fits >> RequestBodyChunk(BODY, end_of_stream=True) << Route(ANY_REQUEST)).nothing()
+    (fits >> RequestBodyChunk(BODY, end_of_stream=True) << ANY_ROUTE).nothing()
     too_long = Playbook(settings) >> post(BUFFERED) << Continue(HEADERS)
     (
         too_long
         >> RequestBodyChunk(BODY + b" ", end_of_stream=True)
-        << Refuse(a_refusal(PayloadTooLarge, f"{len(BODY)} bytes"))
+        << a_refusal(PayloadTooLarge, f"{len(BODY)} bytes")
     ).nothing()
 
 
@@ -168,7 +168,7 @@ def test_a_declared_length_above_the_limit_is_refused_before_the_proxy_buffers_i
     (
         Playbook(settings)
         >> post(BUFFERED, headers={"content-length": "101"})
-        << Refuse(a_refusal(PayloadTooLarge, "100 bytes"))
+        << a_refusal(PayloadTooLarge, "100 bytes")
     ).nothing()
 
 
@@ -178,7 +178,7 @@ def test_a_body_that_is_not_json_is_refused() -> None:
         >> post(BUFFERED)
         << Continue(HEADERS)
         >> RequestBodyChunk(b"model=llama", end_of_stream=True)
-        << Refuse(a_refusal(BadRequest, "the body must be a JSON object"))
+        << a_refusal(BadRequest, "the body must be a JSON object")
         >> RequestTrailers()
     ).nothing()
 
@@ -187,7 +187,7 @@ def test_the_body_is_held_until_the_decision_and_not_longer() -> None:
     body = b'{"model":"m","prompt":"x","priority":1}'
     book = Playbook() >> post(BUFFERED) << Continue(HEADERS)
     assert book.conversation.held_bytes == 0
-    book >> RequestBodyChunk(body, end_of_stream=True) << Route(ANY_REQUEST)
+    book >> RequestBodyChunk(body, end_of_stream=True) << ANY_ROUTE
     assert book.conversation.held_bytes == len(body)
     book >> decided()
     assert book.conversation.held_bytes == 0
@@ -195,24 +195,20 @@ def test_the_body_is_held_until_the_decision_and_not_longer() -> None:
 
 def test_a_body_that_is_not_edited_is_dropped_once_read() -> None:
     book = Playbook() >> post(BUFFERED) << Continue(HEADERS)
-    book >> RequestBodyChunk(BODY, end_of_stream=True) << Route(ANY_REQUEST)
+    book >> RequestBodyChunk(BODY, end_of_stream=True) << ANY_ROUTE
     assert book.conversation.held_bytes == 0
 
 
 def test_the_subset_hint_may_come_with_headers_or_body() -> None:
     book = Playbook() >> post(BUFFERED, subset=("10.0.0.1",)) << Continue(HEADERS)
-    (book >> RequestBodyChunk(BODY, end_of_stream=True) << Route(a_request(subset=("10.0.0.1",)))).nothing()
+    (book >> RequestBodyChunk(BODY, end_of_stream=True) << a_route(subset=("10.0.0.1",))).nothing()
     book = Playbook() >> post(BUFFERED, subset=("10.0.0.1",)) << Continue(HEADERS)
-    (book >> RequestBodyChunk(BODY, end_of_stream=True, subset=()) << Route(a_request(subset=()))).nothing()
+    (book >> RequestBodyChunk(BODY, end_of_stream=True, subset=()) << a_route(subset=())).nothing()
 
 
 def test_fallbacks_are_one_list_in_order() -> None:
     both = f"{PICKED},10.0.0.2:8000"
     book = Playbook() >> post(BUFFERED) << Continue(HEADERS)
     (
-        book
-        >> RequestBodyChunk(BODY, end_of_stream=True)
-        << Route(ANY_REQUEST)
-        >> decided(both)
-        << routing(SENDS_BODY, both)
+        book >> RequestBodyChunk(BODY, end_of_stream=True) << ANY_ROUTE >> decided(both) << routing(SENDS_BODY, both)
     ).nothing()

@@ -6,7 +6,7 @@ from epp.core.domain.errors import BadRequest, PayloadTooLarge, Refusal
 from epp.core.protocol.commands import Refuse, Route, SendBody
 from epp.core.protocol.events import BodyMode, RequestBodyChunk
 from epp.core.protocol.request_side import ConversationSettings
-from tests.support.playbook import ANY_REQUEST, Playbook, a_refusal, decided, post
+from tests.support.playbook import ANY_ROUTE, Playbook, a_refusal, decided, post
 
 DUPLEX = BodyMode.FULL_DUPLEX_STREAMED
 BODY = b'{"model":"llama","prompt":"hello"}'
@@ -20,12 +20,12 @@ def test_an_empty_body_where_one_is_needed_is_refused(chunks: list[bytes]) -> No
     (
         book
         >> RequestBodyChunk(chunks[-1], end_of_stream=True)
-        << Refuse(a_refusal(BadRequest, "the body is empty"))
+        << a_refusal(BadRequest, "the body is empty")
     ).nothing()  # fmt: skip
 
 
 def test_a_post_of_headers_alone_is_refused() -> None:
-    (Playbook() >> post(DUPLEX, end_of_stream=True) << Refuse(a_refusal(BadRequest, "/v1/completions"))).nothing()
+    (Playbook() >> post(DUPLEX, end_of_stream=True) << a_refusal(BadRequest, "/v1/completions")).nothing()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_body_that_cannot_be_used_is_refused_before_routing(
     path: str, body: bytes, kind: type[Refusal], text: str
 ) -> None:
     book = Playbook() >> post(DUPLEX, path=path)
-    (book >> RequestBodyChunk(body, end_of_stream=True) << Refuse(a_refusal(kind, text))).nothing()
+    (book >> RequestBodyChunk(body, end_of_stream=True) << a_refusal(kind, text)).nothing()
     assert book.conversation.held_bytes == 0
 
 
@@ -49,9 +49,7 @@ def test_a_declared_length_above_the_limit_is_refused_before_the_body_comes() ->
     settings = ConversationSettings(max_body_bytes=100)
     (Playbook(settings) >> post(DUPLEX, headers={"content-length": "100"})).nothing()
     (
-        Playbook(settings)
-        >> post(DUPLEX, headers={"content-length": "101"})
-        << Refuse(a_refusal(PayloadTooLarge, "100 bytes"))
+        Playbook(settings) >> post(DUPLEX, headers={"content-length": "101"}) << a_refusal(PayloadTooLarge, "100 bytes")
     ).nothing()
 
 
@@ -61,7 +59,7 @@ def test_a_declared_length_that_is_no_number_is_not_believed(declared: str) -> N
         Playbook(ConversationSettings(max_body_bytes=100))
         >> post(DUPLEX, headers={"content-length": declared})
         >> RequestBodyChunk(BODY, end_of_stream=True)
-        << Route(ANY_REQUEST)
+        << ANY_ROUTE
     ).nothing()
 
 
@@ -73,7 +71,7 @@ def test_bytes_above_the_limit_are_refused_when_they_come_and_the_rest_is_ignore
         >> RequestBodyChunk(b"x" * 60, end_of_stream=False)
         >> RequestBodyChunk(b"x" * 40, end_of_stream=False)
         >> RequestBodyChunk(b"x", end_of_stream=False)
-        << Refuse(a_refusal(PayloadTooLarge, "--max-body-bytes"))
+        << a_refusal(PayloadTooLarge, "--max-body-bytes")
         >> RequestBodyChunk(b"x" * 1000, end_of_stream=True)
     ).nothing()
 

@@ -12,11 +12,10 @@ from epp.core.protocol.commands import (
     NoteFirstToken,
     Phase,
     Release,
-    Route,
     SendBody,
 )
 from epp.core.protocol.events import BodyMode, RequestBodyChunk, ResponseBodyChunk, ResponseTrailers, StreamEnded
-from tests.support.playbook import ANY_REQUEST, PICKED, Playbook, decided, get, post, response, routing
+from tests.support.playbook import ANY_ROUTE, PICKED, Playbook, decided, get, post, response, routing
 
 NONE, STREAMED, BUFFERED, DUPLEX = (
     BodyMode.NONE,
@@ -32,7 +31,7 @@ USAGE = TokenUsage(3, 5)
 
 def routed(mode: BodyMode, request_mode: BodyMode = BUFFERED) -> Playbook:
     """A request without a body that was routed; its response body comes in `mode`."""
-    book = Playbook() >> get(request_mode, response=mode) << Route(ANY_REQUEST)
+    book = Playbook() >> get(request_mode, response=mode) << ANY_ROUTE
     return book >> decided() << routing(Phase.REQUEST_HEADERS)
 
 
@@ -264,7 +263,7 @@ def test_a_local_reply_before_the_decision_takes_the_question_back() -> None:
         >> post(BUFFERED)
         << Continue(Phase.REQUEST_HEADERS)
         >> RequestBodyChunk(b'{"model":"m","prompt":"x"}', end_of_stream=True)
-        << Route(ANY_REQUEST)
+        << ANY_ROUTE
         >> response(504, served="")
         << CancelRouting()
         << Continue(HEADERS)

@@ -1,13 +1,13 @@
 """Headers that plugins put on a response, such as a session token."""
 
-import msgspec
 import pytest
 
 from epp.core.domain.endpoint import Endpoint
 from epp.core.domain.ports import Outcome
-from epp.core.protocol.commands import Continue, FollowServed, OverrideMode, Phase, Release, Route
+from epp.core.domain.record import replaced
+from epp.core.protocol.commands import Continue, FollowServed, OverrideMode, Phase, Release
 from epp.core.protocol.events import BodyMode, Decided
-from tests.support.playbook import ANY_REQUEST, Playbook, decision_for, get, response, routing
+from tests.support.playbook import ANY_ROUTE, Playbook, decision_for, get, response, routing
 
 FIRST, SECOND = "10.0.0.1:8000", "10.0.0.2:8000"
 BOTH = f"{FIRST},{SECOND}"
@@ -19,8 +19,8 @@ def token(endpoint: Endpoint) -> tuple[str, str]:
 
 def routed(*, sampled: bool = False) -> Playbook:
     """A buffered request that was routed to two endpoints, with a marker that names and one that does not."""
-    decision = msgspec.structs.replace(decision_for(BOTH), response_markers=(token, lambda _: None))
-    book = Playbook(sampled=sampled) >> get(BodyMode.BUFFERED) << Route(ANY_REQUEST)
+    decision = replaced(decision_for(BOTH), response_markers=(token, lambda _: None))
+    book = Playbook(sampled=sampled) >> get(BodyMode.BUFFERED) << ANY_ROUTE
     return book >> Decided(decision) << routing(Phase.REQUEST_HEADERS, BOTH)
 
 
@@ -55,10 +55,8 @@ def test_an_answer_that_ends_with_its_headers_has_it_too() -> None:
 
 @pytest.mark.parametrize("served", [FIRST, "10.0.0.9:8000", ""])
 def test_what_the_gateway_says_may_be_told_too(served: str) -> None:
-    decision = msgspec.structs.replace(
-        decision_for(FIRST), served_markers=(lambda said: ("x-said", said or "nothing"),)
-    )
-    book = Playbook() >> get(BodyMode.BUFFERED) << Route(ANY_REQUEST) >> Decided(decision)
+    decision = replaced(decision_for(FIRST), served_markers=(lambda said: ("x-said", said or "nothing"),))
+    book = Playbook() >> get(BodyMode.BUFFERED) << ANY_ROUTE >> Decided(decision)
     book << routing(Phase.REQUEST_HEADERS, FIRST) >> response(served=served)
     book << FollowServed(served) << Continue(Phase.RESPONSE_HEADERS, (("x-said", served or "nothing"),))
     book.nothing()

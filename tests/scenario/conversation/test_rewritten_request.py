@@ -5,15 +5,15 @@ import pytest
 from epp.core.domain.errors import BadRequest, InternalError, ServiceUnavailable
 from epp.core.domain.ports import Outcome
 from epp.core.domain.request import InferenceRequest, ModelField
-from epp.core.protocol.commands import Continue, Phase, Refuse, Release, Route, SendBody
+from epp.core.protocol.commands import Continue, Phase, Release, SendBody
 from epp.core.protocol.events import BodyMode, Held, RequestBodyChunk, RequestTrailers, StreamEnded
 from epp.core.protocol.request_side import ConversationSettings
 from tests.support.playbook import (
-    ANY_REQUEST,
+    ANY_ROUTE,
     PICKED,
     Playbook,
     a_refusal,
-    a_request,
+    a_route,
     decided,
     get,
     post,
@@ -35,7 +35,7 @@ def test_buffered_the_body_is_replaced_and_its_length_follows() -> None:
         >> post(BUFFERED, headers={"content-length": str(len(BODY))})
         << Continue(HEADERS)
         >> RequestBodyChunk(BODY, end_of_stream=True)
-        << Route(a_request(model="alias"))
+        << a_route(model="alias")
         >> REWRITTEN
         << routing(SENDS_BODY, content_length=len(EDITED), body=EDITED)
     ).nothing()
@@ -48,7 +48,7 @@ def test_full_duplex_the_edited_body_goes_back() -> None:
         >> RequestBodyChunk(BODY[:30], end_of_stream=False)
         >> RequestBodyChunk(BODY[30:], end_of_stream=False)
         >> RequestTrailers()
-        << Route(a_request(model="alias"))
+        << a_route(model="alias")
         >> REWRITTEN
         << routing(HEADERS, content_length=len(EDITED))
         << SendBody(SENDS_BODY, EDITED, end_of_stream=False)
@@ -58,7 +58,7 @@ def test_full_duplex_the_edited_body_goes_back() -> None:
 
 def test_a_rule_that_gives_the_same_model_leaves_the_body_alone() -> None:
     book = Playbook(REWRITING) >> post(BUFFERED) << Continue(HEADERS)
-    (book >> RequestBodyChunk(BODY, end_of_stream=True) << Route(ANY_REQUEST) >> KEPT << routing(SENDS_BODY)).nothing()
+    (book >> RequestBodyChunk(BODY, end_of_stream=True) << ANY_ROUTE >> KEPT << routing(SENDS_BODY)).nothing()
 
 
 def test_target_and_priority_in_one_body() -> None:
@@ -69,7 +69,7 @@ def test_target_and_priority_in_one_body() -> None:
         >> post(BUFFERED)
         << Continue(HEADERS)
         >> RequestBodyChunk(body, end_of_stream=True)
-        << Route(a_request(claimed_priority=3))
+        << a_route(claimed_priority=3)
         >> REWRITTEN
         << routing(SENDS_BODY, content_length=len(edited), body=edited)
     ).nothing()
@@ -83,7 +83,7 @@ def test_a_body_without_a_model_gets_one_where_a_rewrite_may_give_it() -> None:
         >> post(BUFFERED)
         << Continue(HEADERS)
         >> RequestBodyChunk(body, end_of_stream=True)
-        << Route(a_request(model="", model_field=ModelField.REQUIRED))
+        << a_route(model="", model_field=ModelField.REQUIRED)
         >> decided(PICKED, InferenceRequest("req-1", model="", target_model="target"))
         << routing(SENDS_BODY, content_length=len(edited), body=edited)
     ).nothing()
@@ -92,14 +92,14 @@ def test_a_body_without_a_model_gets_one_where_a_rewrite_may_give_it() -> None:
 def test_without_a_rewrite_a_body_needs_a_model() -> None:
     book = Playbook() >> post(BUFFERED) << Continue(HEADERS)
     refusal = a_refusal(BadRequest, "model not found in request body")
-    (book >> RequestBodyChunk(b'{"prompt":"x"}', end_of_stream=True) << Refuse(refusal)).nothing()
+    (book >> RequestBodyChunk(b'{"prompt":"x"}', end_of_stream=True) << refusal).nothing()
 
 
 @pytest.mark.parametrize(("model", "held_bytes"), [("alias", len(BODY)), ("other", 0)])
 def test_a_buffered_body_is_held_only_where_it_may_be_edited(model: str, held_bytes: int) -> None:
     body = BODY.replace(b'"model":"alias"', b'"model":"%s"' % model.encode())
     book = Playbook(REWRITING) >> post(BUFFERED) << Continue(HEADERS)
-    book >> RequestBodyChunk(body, end_of_stream=True) << Route(ANY_REQUEST)
+    book >> RequestBodyChunk(body, end_of_stream=True) << ANY_ROUTE
     assert book.conversation.held_bytes == held_bytes
     book.conversation.receive(Held(3.0))
     assert book.conversation.held_bytes == held_bytes
@@ -114,9 +114,9 @@ def test_a_rule_that_comes_while_the_request_waits_cannot_be_followed_any_more()
         >> post(BUFFERED)
         << Continue(HEADERS)
         >> RequestBodyChunk(BODY, end_of_stream=True)
-        << Route(a_request(model="alias"))
+        << a_route(model="alias")
         >> REWRITTEN
-        << Refuse(a_refusal(ServiceUnavailable, "changed while the request waited"))
+        << a_refusal(ServiceUnavailable, "changed while the request waited")
         >> StreamEnded()
         << Release(Outcome.ERROR, 0, None, None)
     ).nothing()
@@ -127,7 +127,7 @@ def test_what_is_no_json_passes_untouched(mode: BodyMode) -> None:
     book = Playbook(REWRITING)
     book.conversation.receive(post(mode, path="/v1/audio/transcriptions"))
     book >> RequestBodyChunk(b'--x\r\n"model":"alias"', end_of_stream=True)
-    book << Route(a_request(model="", model_field=ModelField.NONE)) >> decided()
+    book << a_route(model="", model_field=ModelField.NONE) >> decided()
     if mode is BUFFERED:
         book << routing(SENDS_BODY)
     else:
@@ -143,7 +143,7 @@ def test_what_is_no_json_passes_untouched(mode: BodyMode) -> None:
 def test_a_body_that_is_not_shown_cannot_be_rewritten_and_the_request_is_refused(mode: BodyMode) -> None:
     """Passed on, it would be answered by a model that the operator does not want to answer."""
     refusal = a_refusal(InternalError, "BUFFERED or FULL_DUPLEX_STREAMED")
-    (Playbook(REWRITING) >> post(mode) << Refuse(refusal)).nothing()
-    (Playbook(REWRITING) >> get(mode) << Route(ANY_REQUEST)).nothing()
-    (Playbook(REWRITING) >> post(mode, path="/reset") << Route(ANY_REQUEST)).nothing()
-    (Playbook() >> post(mode) << Route(a_request(model_field=ModelField.UNSEEN))).nothing()
+    (Playbook(REWRITING) >> post(mode) << refusal).nothing()
+    (Playbook(REWRITING) >> get(mode) << ANY_ROUTE).nothing()
+    (Playbook(REWRITING) >> post(mode, path="/reset") << ANY_ROUTE).nothing()
+    (Playbook() >> post(mode) << a_route(model_field=ModelField.UNSEEN)).nothing()

@@ -3,10 +3,10 @@
 import pytest
 
 from epp.core.domain.ports import Outcome, TokenUsage
-from epp.core.protocol.commands import Continue, FollowServed, NoteFirstToken, OverrideMode, Phase, Release, Route
+from epp.core.protocol.commands import Continue, FollowServed, NoteFirstToken, OverrideMode, Phase, Release
 from epp.core.protocol.events import BodyMode, ResponseBodyChunk, ResponseHeaders, ResponseTrailers, StreamEnded
 from epp.core.protocol.response_side import LONGEST_BUFFERED_ANSWER_BYTES
-from tests.support.playbook import ANY_REQUEST, PICKED, Playbook, decided, get, response, routing
+from tests.support.playbook import ANY_ROUTE, PICKED, Playbook, decided, get, response, routing
 
 HEADERS, BODY = Phase.RESPONSE_HEADERS, Phase.RESPONSE_BODY
 SSE = "text/event-stream"
@@ -14,7 +14,7 @@ SSE = "text/event-stream"
 
 def sampled(request_mode: BodyMode = BodyMode.BUFFERED, response_mode: BodyMode = BodyMode.NONE) -> Playbook:
     """A routed request whose response is wanted."""
-    book = Playbook(sampled=True) >> get(request_mode, response=response_mode) << Route(ANY_REQUEST)
+    book = Playbook(sampled=True) >> get(request_mode, response=response_mode) << ANY_ROUTE
     return book >> decided() << routing(Phase.REQUEST_HEADERS)
 
 
@@ -85,7 +85,7 @@ def test_a_body_that_is_shown_anyway_is_not_overridden(configured: BodyMode) -> 
 
 
 def test_a_response_without_a_decision_is_not_sampled() -> None:
-    book = Playbook(sampled=True) >> get(BodyMode.BUFFERED) << Route(ANY_REQUEST) >> StreamEnded()
+    book = Playbook(sampled=True) >> get(BodyMode.BUFFERED) << ANY_ROUTE >> StreamEnded()
     book.conversation.receive(response(content_type=SSE))
     bypassed = Playbook(sampled=True)
     bypassed.conversation.receive(get(BodyMode.BUFFERED, path="/x"))

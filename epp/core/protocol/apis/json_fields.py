@@ -5,7 +5,7 @@ judge. Strict where the reference is: the body is a JSON object, required fields
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -13,10 +13,10 @@ import numpy as np
 from epp.core.domain.errors import BadRequest
 from epp.core.domain.request import Prompt, PromptKind
 
-MISSING = msgspec.Raw()
-TOKEN_ID_LIMIT = 2**32
-MOST_DIGITS = 18
-LARGEST_INTEGER = 10**MOST_DIGITS - 1
+MISSING: Final = msgspec.Raw()
+TOKEN_ID_LIMIT: Final = 2**32
+MOST_DIGITS: Final = 18
+LARGEST_INTEGER: Final = 10**MOST_DIGITS - 1
 Data = bytes | memoryview
 Fields = TypeVar("Fields", bound=msgspec.Struct)
 

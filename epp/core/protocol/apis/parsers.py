@@ -7,7 +7,7 @@ where a gRPC parser is configured, the bodies of all other gRPC methods pass unr
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import get_args
+from typing import Final, get_args
 
 from epp.core.domain.pool import AppProtocol
 from epp.core.domain.value import Value
@@ -18,8 +18,8 @@ from epp.core.protocol.grpc_usage import VertexUsageReader, VllmEmbedUsageReader
 from epp.core.protocol.usage import UsageReader
 
 BodyReader = Callable[[Data], RequestBody]
-ANY_PROTOCOL: tuple[AppProtocol, ...] = get_args(AppProtocol)
-H2C: tuple[AppProtocol, ...] = ("kubernetes.io/h2c",)
+ANY_PROTOCOL: Final[tuple[AppProtocol, ...]] = get_args(AppProtocol)
+H2C: Final[tuple[AppProtocol, ...]] = ("kubernetes.io/h2c",)
 
 
 class Route(Value):
@@ -52,7 +52,7 @@ def read_nothing(_: Data) -> RequestBody:
     return NO_BODY
 
 
-PARSERS: Mapping[str, Parser] = {
+PARSERS: Final[Mapping[str, Parser]] = {
     parser.name: parser
     for parser in (
         Parser(
@@ -99,12 +99,12 @@ PARSERS: Mapping[str, Parser] = {
         Parser("passthrough-parser", is_fallback=True),
     )
 }
-DEFAULT_PARSERS = ("openai-parser", "anthropic-parser", "vllmhttp-parser", "passthrough-parser")
+DEFAULT_PARSERS: Final = ("openai-parser", "anthropic-parser", "vllmhttp-parser", "passthrough-parser")
 """where the configuration names none; a list in the configuration has no fallback unless it names one"""
 
 
-MOST_PATHS = 100
-LONGEST_PATH = 1_000
+MOST_PATHS: Final = 100
+LONGEST_PATH: Final = 1_000
 """most requests have one of very few paths, whose routes are remembered; that of a longer one is looked up anew"""
 
 
@@ -166,3 +166,6 @@ def _is_method(path: str) -> bool:
     """Whether it is `/package.Service/Method`."""
     segments = _segments(path)
     return len(segments) == 2 and "." in segments[0]
+
+
+DEFAULT_TABLE: Final = ParserTable()

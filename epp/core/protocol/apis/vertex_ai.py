@@ -11,9 +11,8 @@ The message is forwarded as it came, so an integer `priority` inside the JSON is
 cut out as it is from a body of plain JSON.
 """
 
-import msgspec
-
 from epp.core.domain.errors import BadRequest
+from epp.core.domain.record import replaced
 from epp.core.domain.request import ModelField
 from epp.core.protocol.apis import openai
 from epp.core.protocol.body import NO_BODY, RequestBody
@@ -79,4 +78,4 @@ def _unclaimed(body: RequestBody) -> RequestBody:
             hint='"model" must be a non-empty string: the name of the base model or of a LoRA adapter',
             param="model",
         )
-    return msgspec.structs.replace(body, claimed_priority=None, model_field=ModelField.NONE)
+    return replaced(body, claimed_priority=None, model_field=ModelField.NONE)

@@ -10,6 +10,7 @@ Memory: at most MOST_NAMES names, and per slot the adapters in flight there and 
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from epp.core.scheduling.cost.slot_cells import grown
 from epp.core.scheduling.cycle import Candidates, Cycle
 from epp.core.state.columns import FloatColumn
 
-MOST_NAMES = 10_000
+MOST_NAMES: Final = 10_000
 
 
 class AdapterBooks:

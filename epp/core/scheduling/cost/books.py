@@ -4,6 +4,8 @@ Each book is kept by reservation serial, so that an end that comes late never to
 reservation to the slot that really serves it.
 """
 
+from typing import Final
+
 from epp.core.domain.decision import Decision, Reservation
 from epp.core.domain.ports import LoadReport, RequestReport
 from epp.core.scheduling.cost.adapter_books import AdapterBooks
@@ -21,9 +23,9 @@ from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch
 from epp.core.state.columns import Derived, LoadColumns
 from epp.core.state.ledger import InFlightLedger
 
-UNSEEN_AFTER_S = 300.0
+UNSEEN_AFTER_S: Final = 300.0
 """without a first token, or an answer, for so long the engine's own sums are taken"""
-FIRST_SLOTS = 16
+FIRST_SLOTS: Final = 16
 
 
 class CostBooks:

@@ -1,10 +1,11 @@
 """How much prefill is dispatched: the load of the pool, and what a request usually brings."""
 
 import math
+from typing import Final
 
-ALMOST_FULL = 0.99
+ALMOST_FULL: Final = 0.99
 """a load above this counts as this"""
-REQUEST_RATE = 0.05
+REQUEST_RATE: Final = 0.05
 
 
 class DispatchedWork:

@@ -1,5 +1,7 @@
 """Groups of pods that cost the same: each learns its own coefficients. Without a label all pods are one group."""
 
+from typing import Final
+
 import numpy as np
 
 from epp.core.scheduling.cost.coefficients import CoefficientLearner, Coefficients
@@ -9,7 +11,7 @@ from epp.core.scheduling.per_snapshot import PerSnapshot
 from epp.core.state.columns import FloatColumn
 from epp.core.state.snapshot import PoolSnapshot
 
-MOST_GROUPS = 100
+MOST_GROUPS: Final = 100
 """pods of further label values belong to the group of those without a value"""
 Cost = float | FloatColumn
 """one number for all candidates, or one for each"""

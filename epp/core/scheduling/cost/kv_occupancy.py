@@ -9,17 +9,17 @@ Memory: at most MOST_PIECES pieces per request in flight (some 150 bytes each), 
 """
 
 from bisect import bisect_right
+from typing import Final
 
 import numpy as np
 
-from epp.core.domain.value import Leaf
 from epp.core.scheduling.cost.slot_cells import grown
 from epp.core.state.block_hashes import Chain
 from epp.core.state.columns import FloatColumn
 
-STRIDE = 32
-CUTS_PER_DOUBLING = 16
-MOST_BLOCKS = 1 << 17
+STRIDE: Final = 32
+CUTS_PER_DOUBLING: Final = 16
+MOST_BLOCKS: Final = 1 << 17
 """some two million tokens of 16-token blocks; what comes after them is not shared"""
 
 
@@ -34,19 +34,22 @@ def _cuts() -> list[int]:
     return cuts
 
 
-CUTS = _cuts()
+CUTS: Final = _cuts()
 """in blocks; most prompts are short"""
-MOST_PIECES = len(CUTS)
-BLOCKS_OF = (0, *CUTS)
+MOST_PIECES: Final = len(CUTS)
+BLOCKS_OF: Final = (0, *CUTS)
 """blocks in so many first pieces"""
-_LAST_BLOCKS = np.array(CUTS) - 1
+_LAST_BLOCKS: Final = np.array(CUTS) - 1
 
 
-class _Held(Leaf):
-    slot: int
-    pieces: list[int]
-    block_tokens: int
-    tail_tokens: int
+class _Held:
+    """What one request holds."""
+
+    def __init__(self, slot: int, pieces: list[int], block_tokens: int, tail_tokens: int) -> None:
+        self.slot = slot
+        self.pieces = pieces
+        self.block_tokens = block_tokens
+        self.tail_tokens = tail_tokens
 
 
 class KvOccupancy:

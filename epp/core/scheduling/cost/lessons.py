@@ -7,33 +7,45 @@ from collections.abc import Callable
 
 from epp.core.domain.decision import Decision
 from epp.core.domain.ports import Outcome, RequestReport
-from epp.core.domain.value import Leaf
 from epp.core.scheduling.cost.coefficients import CoefficientLearner, OutputLengths
 
 
-class Note(Leaf):
+class Note:
     """What was known when the request was picked. Prefill is in the units of the parameters, before learning."""
 
-    slot: int
-    picked_at: float
-    own_s: float
-    ahead_s: float
-    step_s: float
-    context: float
-    """tokens in flight there"""
-    worked_s: float
-    """prefill seconds worked off there up to the first token; up to the pick while that was not seen"""
-    first_token_at: float | None = None
+    def __init__(
+        self,
+        *,
+        slot: int,
+        picked_at: float,
+        own_s: float,
+        ahead_s: float,
+        step_s: float,
+        context: float,
+        worked_s: float,
+        first_token_at: float | None = None,
+    ) -> None:
+        self.slot = slot
+        self.picked_at = picked_at
+        self.own_s = own_s
+        self.ahead_s = ahead_s
+        self.step_s = step_s
+        self.context = context
+        """tokens in flight there"""
+        self.worked_s = worked_s
+        """prefill seconds worked off there up to the first token; up to the pick while that was not seen"""
+        self.first_token_at = first_token_at
 
 
-class Ended(Leaf):
+class Ended:
     """A request that is over, for the report that follows at once."""
 
-    serial: int
-    note: Note
-    at: float
-    context: float
-    worked_s: float
+    def __init__(self, serial: int, note: Note, at: float, context: float, worked_s: float) -> None:
+        self.serial = serial
+        self.note = note
+        self.at = at
+        self.context = context
+        self.worked_s = worked_s
 
 
 class Lessons:

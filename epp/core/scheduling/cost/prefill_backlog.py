@@ -10,14 +10,16 @@ Memory: one entry per reservation whose prefill is not known to be done, at most
 
 import numpy as np
 
-from epp.core.domain.value import Leaf
 from epp.core.scheduling.cost.slot_cells import grown
 from epp.core.state.columns import FloatColumn
 
 
-class _Work(Leaf):
-    work_s: float
-    ends_at: float
+class _Work:
+    """What one request adds, and when it would be worked off."""
+
+    def __init__(self, work_s: float, ends_at: float) -> None:
+        self.work_s = work_s
+        self.ends_at = ends_at
 
 
 class PrefillBacklog:

@@ -9,6 +9,7 @@ matches with holes, a block size of at least 64 tokens whatever the engine's, a 
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
@@ -20,13 +21,13 @@ from epp.core.state.block_hashes import Chain, hash_blocks
 from epp.core.state.columns import FloatColumn
 from epp.core.state.prefix_index import PrefixIndex
 
-BYTES_PER_TOKEN = 4
-DEFAULT_BLOCK_TOKENS = 16
-DEFAULT_CAPACITY_BLOCKS = 31250
-DEFAULT_MOST_TOKENS = 131072
-MOST_SEEDS = 1_000
+BYTES_PER_TOKEN: Final = 4
+DEFAULT_BLOCK_TOKENS: Final = 16
+DEFAULT_CAPACITY_BLOCKS: Final = 31250
+DEFAULT_MOST_TOKENS: Final = 131072
+MOST_SEEDS: Final = 1_000
 """remembered: most requests are for one of few models"""
-LONGEST_REMEMBERED_SALT = 200
+LONGEST_REMEMBERED_SALT: Final = 200
 """characters"""
 
 
@@ -69,7 +70,7 @@ class PrefixMatch:
         return by_slot[slots]
 
 
-NO_MATCH = PrefixMatch([], DEFAULT_BLOCK_TOKENS, {})
+NO_MATCH: Final = PrefixMatch([], DEFAULT_BLOCK_TOKENS, {})
 """what consumers see when the producer has failed: nobody is known to have anything of the prompt"""
 
 

@@ -6,10 +6,9 @@ those of additionalSessionHeaders in their order, then x-claude-code-session-id 
 Source: agent-identity of the reference endpoint picker.
 """
 
-import msgspec
-
 from epp.core.config.parameters import Text
 from epp.core.config.structure import Section
+from epp.core.domain.record import replaced
 from epp.core.domain.request import DEFAULT_FLOW, InferenceRequest
 from epp.core.domain.short_id import short_id
 
@@ -36,5 +35,5 @@ class AgentIdentity:
         for header in self._headers:
             session = request.headers.get(header)
             if session:
-                return msgspec.structs.replace(request, fairness_id=short_id(session))
+                return replaced(request, fairness_id=short_id(session))
         return request

@@ -25,7 +25,7 @@ H100.
 """
 
 from operator import add
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ from epp.core.scheduling.producers.approx_prefix_cache import PrefixMatch, prefi
 from epp.core.scheduling.scorers.normalize import lower_is_better, lower_is_better_plainly
 from epp.core.state.columns import Derived, FloatColumn
 
-ZERO = np.zeros(())
+ZERO: Final = np.zeros(())
 """an array, because numpy takes longer to look at a plain number than to compare short arrays"""
 
 

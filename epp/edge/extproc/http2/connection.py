@@ -4,6 +4,7 @@ Priorities are ignored (RFC 9113 5.3).
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from epp.edge.extproc.http2 import wire
 from epp.edge.extproc.http2.control_frames import KEEP_ALIVE, LEAVING, ControlFrames
@@ -18,7 +19,7 @@ from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode, Setting, Str
 
 Accept = Callable[[Http2Stream, RequestHead], StreamReceiver]
 
-RECENT_RESETS = 1_000
+RECENT_RESETS: Final = 1_000
 """streams that were reset here, of which frames may still be on their way"""
 
 

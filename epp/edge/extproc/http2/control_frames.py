@@ -1,6 +1,6 @@
 """Frames that carry no part of a request: SETTINGS, PING, GOAWAY, PRIORITY, WINDOW_UPDATE (RFC 9113 6)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from epp.edge.extproc.http2 import wire
 from epp.edge.extproc.http2.header_frames import PRIORITY_BYTES, check_dependency
@@ -10,10 +10,10 @@ from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode, Setting, Str
 if TYPE_CHECKING:
     from epp.edge.extproc.http2.connection import Http2Connection
 
-LEAVING = b"leaving?"
+LEAVING: Final = b"leaving?"
 """PING whose answer says that the peer has read that we leave"""
-KEEP_ALIVE = b"present?"
-STREAMS_PER_NUISANCE = 100
+KEEP_ALIVE: Final = b"present?"
+STREAMS_PER_NUISANCE: Final = 100
 """a change of their windows is as much work as a frame that brings nothing"""
 
 

@@ -1,20 +1,27 @@
 """Cuts the bytes of a peer into frames. DATA is handed on as it comes, also in the middle of a frame."""
 
-from struct import unpack_from
-from typing import Protocol
+from typing import Final, Protocol
 
-from epp.edge.extproc.http2 import wire
 from epp.edge.extproc.http2.limits import Http2Limits
 from epp.edge.extproc.http2.stream import Buffer
-from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode
+from epp.edge.extproc.http2.wire import (
+    CONTINUATION,
+    DATA,
+    DEFAULT_FRAME_BYTES,
+    FRAME_HEAD_BYTES,
+    HEADERS,
+    PADDED,
+    PREFACE,
+    ConnectionFault,
+    ErrorCode,
+    head_at,
+)
 
-DATA, CONTINUATION, PADDED, LAST_STREAM_ID = wire.DATA, wire.CONTINUATION, wire.PADDED, wire.LAST_STREAM_ID
-HEAD_BYTES = wire.FRAME_HEAD_BYTES
-COPIED_BYTES = 4_096
+COPIED_BYTES: Final = 4_096
 """a piece of DATA up to this size is copied out of what was read, a larger one shown"""
-SHOWN_SHARE_BITS = 4
+SHOWN_SHARE_BITS: Final = 4
 """one that is a smaller part than a 16th of what was read is copied too: a view keeps all of it alive"""
-LARGEST_CONTROL_BYTES = wire.DEFAULT_FRAME_BYTES
+LARGEST_CONTROL_BYTES: Final = DEFAULT_FRAME_BYTES
 
 
 class DataSink(Protocol):
@@ -79,13 +86,13 @@ class FrameReader:
             self._tail = bytearray()
             goes_on = True
         if not self.has_preface:
-            if not wire.PREFACE.startswith(data[: len(wire.PREFACE)]):
+            if not PREFACE.startswith(data[: len(PREFACE)]):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "not the preface of HTTP/2")
-            if len(data) < len(wire.PREFACE):
-                self._keep(data, len(wire.PREFACE))
+            if len(data) < len(PREFACE):
+                self._keep(data, len(PREFACE))
                 return
             self.has_preface = True
-            data = data[len(wire.PREFACE) :]
+            data = data[len(PREFACE) :]
         self._frames(data, goes_on=goes_on)
 
     def _frames(self, data: bytes, *, goes_on: bool) -> None:
@@ -96,37 +103,35 @@ class FrameReader:
             at = self._data_pieces(data, 0)
         if self._skip_left:
             at = self._skip(data, at)
-        while end - at >= HEAD_BYTES:
-            high, low, kind, flags, stream_id = unpack_from(">HBBBI", data, at)
-            length = high << 8 | low
-            stream_id &= LAST_STREAM_ID
+        while end - at >= FRAME_HEAD_BYTES:
+            length, kind, flags, stream_id = head_at(data, at)
             if length > largest:
                 raise _too_large(kind, length)
             if kind == DATA and not flags & PADDED:
-                stop = at + HEAD_BYTES + length
+                stop = at + FRAME_HEAD_BYTES + length
                 if length and stop <= end:
                     is_copied = length <= COPIED_BYTES or length << SHOWN_SHARE_BITS < end
-                    begin = at + HEAD_BYTES
+                    begin = at + FRAME_HEAD_BYTES
                     sink.data_frame(stream_id, flags, data[begin:stop] if is_copied else memoryview(data)[begin:stop])
                     at = sink.data_run(data, stop) if length > COPIED_BYTES and stop < end else stop
                     continue
                 sink.data_begins(stream_id, length, flags)
                 self._data_left = length
-                at += HEAD_BYTES
+                at += FRAME_HEAD_BYTES
                 at = self._data_pieces(data, at)
                 continue
-            stop = at + HEAD_BYTES + length
+            stop = at + FRAME_HEAD_BYTES + length
             if stop <= end and DATA < kind <= CONTINUATION and length <= self._always_taken_bytes:
-                self._frame_sink.frame(kind, flags, stream_id, data[at + HEAD_BYTES : stop])
+                self._frame_sink.frame(kind, flags, stream_id, data[at + FRAME_HEAD_BYTES : stop])
                 at = stop
                 continue
             needed = self._needed(kind, length)
             if end - at < needed:
                 self._keep(data[at:], needed, goes_on=goes_on and not at)
                 return
-            at = self._other(data, at + HEAD_BYTES, (kind, flags, stream_id, length))
+            at = self._other(data, at + FRAME_HEAD_BYTES, (kind, flags, stream_id, length))
         if at < end:
-            self._keep(data[at:], HEAD_BYTES, goes_on=goes_on and not at)
+            self._keep(data[at:], FRAME_HEAD_BYTES, goes_on=goes_on and not at)
 
     def _data_pieces(self, data: bytes, at: int) -> int:
         """Hands on what there is of the DATA frame; returns where it ends."""
@@ -141,23 +146,23 @@ class FrameReader:
 
     def _needed(self, kind: int, length: int) -> int:
         """How much of this frame has to be there; raises ConnectionFault when it is too long."""
-        if kind == wire.DATA:
-            return HEAD_BYTES + (length > 0)  # with the length of its padding
-        if kind > wire.CONTINUATION:
-            return HEAD_BYTES
-        if kind in (wire.HEADERS, wire.CONTINUATION):
+        if kind == DATA:
+            return FRAME_HEAD_BYTES + (length > 0)  # with the length of its padding
+        if kind > CONTINUATION:
+            return FRAME_HEAD_BYTES
+        if kind in (HEADERS, CONTINUATION):
             if length > self._limits.header_bytes:
                 raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"a header block of {length} bytes")
         elif length > LARGEST_CONTROL_BYTES:
             raise _too_large(kind, length)
-        return HEAD_BYTES + length
+        return FRAME_HEAD_BYTES + length
 
     def _other(self, data: bytes, at: int, head: tuple[int, int, int, int]) -> int:
         """Whatever is not plain DATA; returns where it ends, as far as it is there."""
         kind, flags, stream_id, length = head
-        if kind == wire.DATA:
+        if kind == DATA:
             return self._padded_data(data, at, (flags, stream_id, length))
-        if kind > wire.CONTINUATION:
+        if kind > CONTINUATION:
             self._frame_sink.frame(kind, flags, stream_id, b"")
             self._skip_left = length
             return self._skip(data, at)

@@ -1,6 +1,7 @@
 """Header blocks of gRPC answers, ready to be sent: they use no dynamic table (gRPC's PROTOCOL-HTTP2.md)."""
 
 import string
+from typing import Final
 from urllib.parse import quote
 
 from epp.edge.extproc.transport import GrpcStatus
@@ -22,16 +23,16 @@ def _string(text: bytes) -> bytes:
     return bytes(size) + bytes([rest]) + text
 
 
-STATUS_200 = b"\x88"
+STATUS_200: Final = b"\x88"
 """index of `:status: 200` in the static table (RFC 7541 appendix A)"""
-STATUS_415 = b"\x08\x03415"
+STATUS_415: Final = b"\x08\x03415"
 """name of index 8, literal value"""
-RESPONSE_HEAD = STATUS_200 + literal(b"content-type", b"application/grpc")
-TRAILERS_OK = literal(b"grpc-status", b"0")
-ACCEPTED_ENCODINGS = literal(b"grpc-accept-encoding", b"identity")
-PLAIN_CHARACTERS = " " + string.punctuation.replace("%", "")
+RESPONSE_HEAD: Final = STATUS_200 + literal(b"content-type", b"application/grpc")
+TRAILERS_OK: Final = literal(b"grpc-status", b"0")
+ACCEPTED_ENCODINGS: Final = literal(b"grpc-accept-encoding", b"identity")
+PLAIN_CHARACTERS: Final = " " + string.punctuation.replace("%", "")
 """of `grpc-message`, beside letters and digits"""
-LONGEST_DETAIL = 1_000
+LONGEST_DETAIL: Final = 1_000
 """characters of an error's text; it has to fit into a header list"""
 
 

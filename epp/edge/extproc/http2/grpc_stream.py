@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from struct import Struct
+from typing import Final
 
-from epp.core.domain.value import Value
+from epp.core.domain.record import Record
 from epp.edge.extproc.http2.frame_reader import COPIED_BYTES, SHOWN_SHARE_BITS
 from epp.edge.extproc.http2.grpc_heads import ACCEPTED_ENCODINGS, RESPONSE_HEAD, STATUS_415, TRAILERS_OK, status
 from epp.edge.extproc.http2.header_blocks import RequestHead
@@ -15,24 +16,31 @@ Fault = Callable[[str, str, BaseException], None]
 """event, request id, error: something of ours failed"""
 
 
-GRPC_CONTENT = "application/grpc"
-OUR_FAULT = "fault of the server; see its log"
-_MESSAGE_HEAD = Struct(">BI")
+GRPC_CONTENT: Final = "application/grpc"
+OUR_FAULT: Final = "fault of the server; see its log"
+_MESSAGE_HEAD: Final = Struct(">BI")
 """not compressed, and the length"""
-SMALL_PARTS_AT = 255
+SMALL_PARTS_AT: Final = 255
 """parts of a message: whenever so many more have come, they are joined if they are small; each of them has its cost"""
-SMALL_PARTS_BYTES = 1 << 18
+SMALL_PARTS_BYTES: Final = 1 << 18
 
 
-class GrpcService(Value):
+class GrpcService(Record):
     """What a server serves."""
 
-    methods: Mapping[str, HandlerFactory]
-    """by path"""
-    most_message_bytes: int
-    on_fault: Fault
-    later: Callable[[Callable[[], None]], object]
-    """runs something when the present work is done"""
+    def __init__(
+        self,
+        methods: Mapping[str, HandlerFactory],
+        most_message_bytes: int,
+        on_fault: Fault,
+        later: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self.methods: Final = methods
+        """by path"""
+        self.most_message_bytes: Final = most_message_bytes
+        self.on_fault: Final = on_fault
+        self.later: Final = later
+        """runs something when the present work is done"""
 
     def accept(self, stream: Http2Stream, head: RequestHead) -> StreamReceiver:
         """The receiver of a request; one that cannot be served is answered at once."""

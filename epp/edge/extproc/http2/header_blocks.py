@@ -6,31 +6,44 @@ time: the same bytes may mean something else, and what they add to the table or 
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 import hpack
 
-from epp.core.domain.value import Value
+from epp.core.domain.record import Record
 from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode
 
-MOST_REMEMBERED = 64
-LONGEST_REMEMBERED_BYTES = 2_048
-MOST_LENGTH_DIGITS = 18
-_OF_A_CONNECTION = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
-_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
-_REQUIRED = frozenset((b":method", b":scheme", b":path"))
+MOST_REMEMBERED: Final = 64
+LONGEST_REMEMBERED_BYTES: Final = 2_048
+MOST_LENGTH_DIGITS: Final = 18
+_OF_A_CONNECTION: Final = frozenset(
+    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
+)
+_PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
+_REQUIRED: Final = frozenset((b":method", b":scheme", b":path"))
 
 
-class RequestHead(Value):
+class RequestHead(Record):
     """What a gRPC server needs of a request's headers; text as Latin-1."""
 
-    method: str
-    path: str
-    content_type: str = ""
-    message_encoding: str = ""
-    """`grpc-encoding`, empty for none"""
-    content_length: int | None = None
-    problem: str = ""
-    """why the request is malformed, so that its stream has to be reset; empty for a good one"""
+    def __init__(
+        self,
+        *,
+        method: str,
+        path: str,
+        content_type: str = "",
+        message_encoding: str = "",
+        content_length: int | None = None,
+        problem: str = "",
+    ) -> None:
+        self.method: Final = method
+        self.path: Final = path
+        self.content_type: Final = content_type
+        self.message_encoding: Final = message_encoding
+        """`grpc-encoding`, empty for none"""
+        self.content_length: Final = content_length
+        self.problem: Final = problem
+        """why the request is malformed, so that its stream has to be reset; empty for a good one"""
 
 
 class HeaderBlocks:

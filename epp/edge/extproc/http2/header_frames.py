@@ -1,20 +1,23 @@
 """HEADERS and CONTINUATION: puts header blocks together (RFC 9113 6.2, 6.10). Padding and priority are taken off."""
 
-from epp.core.domain.value import Value
+from typing import Final
+
+from epp.core.domain.record import Record
 from epp.edge.extproc.http2 import wire
 from epp.edge.extproc.http2.wire import ConnectionFault, ErrorCode, StreamFault
 
-PRIORITY_BYTES = 5
+PRIORITY_BYTES: Final = 5
 
 
-class HeaderBlock(Value):
+class HeaderBlock(Record):
     """A whole header block."""
 
-    stream_id: int
-    encoded: bytes
-    ends_stream: bool
-    faulty_priority: bool = False
-    """the stream is to depend on itself"""
+    def __init__(self, stream_id: int, encoded: bytes, ends_stream: bool, faulty_priority: bool = False) -> None:
+        self.stream_id: Final = stream_id
+        self.encoded: Final = encoded
+        self.ends_stream: Final = ends_stream
+        self.faulty_priority: Final = faulty_priority
+        """the stream is to depend on itself"""
 
 
 class HeaderFrames:
@@ -55,7 +58,7 @@ class HeaderFrames:
         return whole
 
 
-MOST_PARTS = 64
+MOST_PARTS: Final = 64
 """frames of one block"""
 
 

@@ -1,5 +1,7 @@
 """Who hears what is left of a stream that is answered or over: nobody."""
 
+from typing import Final
+
 from epp.edge.extproc.http2.stream import Buffer
 from epp.edge.extproc.transport import Message
 
@@ -20,7 +22,7 @@ class _Nobody:
         """Nothing."""
 
 
-NOBODY = _Nobody()
+NOBODY: Final = _Nobody()
 
 
 class _Deaf:
@@ -42,4 +44,4 @@ class _Deaf:
         """Nothing."""
 
 
-DEAF = _Deaf()
+DEAF: Final = _Deaf()

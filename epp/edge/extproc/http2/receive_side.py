@@ -1,19 +1,25 @@
 """DATA of one connection: what streams may still send, and windows that open again (RFC 9113 5.2 and 6.1)."""
 
-from struct import unpack_from
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from epp.edge.extproc.http2 import wire
 from epp.edge.extproc.http2.header_frames import HeaderFrames
 from epp.edge.extproc.http2.limits import Http2Limits
 from epp.edge.extproc.http2.stream import Buffer, Http2Stream
-from epp.edge.extproc.http2.wire import FRAME_HEAD_BYTES, ConnectionFault, ErrorCode, StreamFault
+from epp.edge.extproc.http2.wire import (
+    DATA,
+    END_STREAM,
+    FRAME_HEAD_BYTES,
+    ConnectionFault,
+    ErrorCode,
+    StreamFault,
+    head_at,
+)
 
 if TYPE_CHECKING:
     from epp.edge.extproc.http2.connection import Http2Connection
 
-END_STREAM = wire.END_STREAM
-HALF_WINDOW = wire.LARGEST_WINDOW >> 1
+HALF_WINDOW: Final = wire.LARGEST_WINDOW >> 1
 
 
 class ReceiveSide:
@@ -58,7 +64,7 @@ class ReceiveSide:
         if self._window < HALF_WINDOW:
             self._out.out.append(wire.window_update(0, wire.LARGEST_WINDOW - self._window))
             self._window = wire.LARGEST_WINDOW
-        self._ends = ends = bool(flags & wire.END_STREAM)
+        self._ends = ends = bool(flags & END_STREAM)
         self._stream = stream = self._streams.get(stream_id)
         connection = self._connection
         if self._header_frames.open_stream or stream is None or stream.is_remote_closed:
@@ -128,10 +134,9 @@ class ReceiveSide:
         taken, start, end = 0, at, len(data)
         view = memoryview(data)
         while taken < wanted and end - at > FRAME_HEAD_BYTES:
-            high, low, kind, flags, stream_id = unpack_from(">HBBBI", data, at)
-            length = high << 8 | low
+            length, kind, flags, stream_id = head_at(data, at)
             stop = at + FRAME_HEAD_BYTES + length
-            is_plain = kind == wire.DATA and not flags and stream_id & wire.LAST_STREAM_ID == stream.id
+            is_plain = kind == DATA and not flags and stream_id == stream.id
             if not is_plain or not length or stop > end or taken + length > room:
                 break
             head, step = data[at : at + FRAME_HEAD_BYTES], FRAME_HEAD_BYTES + length

@@ -2,7 +2,7 @@
 
 from collections import deque
 from struct import Struct
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from epp.edge.extproc.http2.wire import DATA, END_HEADERS, END_STREAM, FRAME_HEAD, HEADERS, ErrorCode, frame
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 Buffer = bytes | memoryview
 
-_MESSAGE_FRAME = Struct(">IBIBI")
+_MESSAGE_FRAME: Final = Struct(">IBIBI")
 """head of a DATA frame, its length and type in one number, and in it of a gRPC message: not compressed, its length"""
-_MESSAGE_HEAD = Struct(">BI")
-MESSAGE_HEAD_BYTES = 5
+_MESSAGE_HEAD: Final = Struct(">BI")
+MESSAGE_HEAD_BYTES: Final = 5
 
 
 class StreamReceiver(Protocol):

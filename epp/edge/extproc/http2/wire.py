@@ -2,33 +2,34 @@
 
 from enum import IntEnum
 from struct import Struct
+from typing import Final
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-FRAME_HEAD = Struct(">HBBBI")
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+FRAME_HEAD: Final = Struct(">HBBBI")
 """length (its upper 16 and lower 8 bits), type, flags, stream id"""
-FRAME_HEAD_BYTES = 9
-LARGEST_WINDOW = 2**31 - 1
-LAST_STREAM_ID = 2**31 - 1
-DEFAULT_WINDOW = 65_535
-DEFAULT_FRAME_BYTES = 16_384
-LARGEST_FRAME_BYTES = 2**24 - 1
+FRAME_HEAD_BYTES: Final = 9
+LARGEST_WINDOW: Final = 2**31 - 1
+LAST_STREAM_ID: Final = 2**31 - 1
+DEFAULT_WINDOW: Final = 65_535
+DEFAULT_FRAME_BYTES: Final = 16_384
+LARGEST_FRAME_BYTES: Final = 2**24 - 1
 
-DATA = 0
-HEADERS = 1
-PRIORITY = 2
-RST_STREAM = 3
-SETTINGS = 4
-PUSH_PROMISE = 5
-PING = 6
-GOAWAY = 7
-WINDOW_UPDATE = 8
-CONTINUATION = 9
+DATA: Final = 0
+HEADERS: Final = 1
+PRIORITY: Final = 2
+RST_STREAM: Final = 3
+SETTINGS: Final = 4
+PUSH_PROMISE: Final = 5
+PING: Final = 6
+GOAWAY: Final = 7
+WINDOW_UPDATE: Final = 8
+CONTINUATION: Final = 9
 
-END_STREAM = 0x1
-ACK = 0x1
-END_HEADERS = 0x4
-PADDED = 0x8
-HAS_PRIORITY = 0x20
+END_STREAM: Final = 0x1
+ACK: Final = 0x1
+END_HEADERS: Final = 0x4
+PADDED: Final = 0x8
+HAS_PRIORITY: Final = 0x20
 
 
 class Setting(IntEnum):
@@ -82,6 +83,13 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     """One whole frame."""
     size = len(payload)
     return FRAME_HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream_id) + payload
+
+
+def head_at(data: bytes, at: int) -> tuple[int, int, int, int]:
+    """Length, type, flags and stream id of the frame whose head begins at `at`; the id without its reserved bit."""
+    length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+    stream_id = (data[at + 5] & 0x7F) << 24 | data[at + 6] << 16 | data[at + 7] << 8 | data[at + 8]
+    return length, data[at + 3], data[at + 4], stream_id
 
 
 def settings_frame(settings: dict[Setting, int]) -> bytes:

@@ -1,8 +1,8 @@
 """What a prompt says of itself, and what a request knows of it."""
 
-import msgspec
 import pytest
 
+from epp.core.domain.record import replaced
 from epp.core.domain.request import NO_PROMPT, InferenceRequest, MultimodalItem, Prompt, PromptKind
 
 TEXT = InferenceRequest("r", prompt=Prompt(PromptKind.TEXT, b'"hello world"', b"{...}"))
@@ -55,7 +55,7 @@ def test_without_text_there_is_nothing_to_look_at() -> None:
 
 def test_a_text_has_token_ids_once_they_were_told_and_is_estimated_before() -> None:
     assert (TEXT.token_ids, TEXT.token_count) == (None, 4)
-    told = msgspec.structs.replace(TEXT, prompt_tokens=bytes(8))
+    told = replaced(TEXT, prompt_tokens=bytes(8))
     assert (told.token_ids, told.token_count) == (bytes(8), 2)
 
 
@@ -64,5 +64,5 @@ def test_a_prompt_of_token_ids_is_its_own() -> None:
 
 
 def test_without_its_prompt_a_request_keeps_nothing_large() -> None:
-    told = msgspec.structs.replace(TEXT, prompt_tokens=bytes(8), multimodal=(MultimodalItem("cat", 0, 1),))
+    told = replaced(TEXT, prompt_tokens=bytes(8), multimodal=(MultimodalItem("cat", 0, 1),))
     assert told.without_prompt() == InferenceRequest("r")

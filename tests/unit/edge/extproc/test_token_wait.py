@@ -2,9 +2,9 @@
 
 import asyncio
 
-import msgspec
 import pytest
 
+from epp.core.domain.record import replaced
 from epp.core.domain.request import InferenceRequest
 from epp.core.protocol.conversation import TIMEOUT_MARGIN_S
 from epp.core.protocol.events import BodyMode
@@ -41,7 +41,7 @@ class ScriptedTokens:
         except asyncio.CancelledError:
             self.given_up += 1
             raise
-        return msgspec.structs.replace(request, prompt_tokens=tokens)
+        return replaced(request, prompt_tokens=tokens)
 
 
 def asking(*, wanted: bool = True, wait_s: float = 30.0) -> tuple[Picker, HoldingRouter, ScriptedTokens]:

@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from epp.core.domain.record import replaced
 from epp.core.domain.request import InferenceRequest, MultimodalItem
 from epp.edge.tokens.questions import (
     TokensUnknown,
@@ -82,7 +83,7 @@ def test_the_plain_text() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"prompt":[}', b'{"prompt":[]}'])
 def test_a_body_that_cannot_be_taken_apart_is_nobodys_fault(body: bytes) -> None:
     request = completion()
-    request = msgspec.structs.replace(request, prompt=msgspec.structs.replace(request.prompt, body=body))
+    request = replaced(request, prompt=replaced(request.prompt, body=body))
     with pytest.raises(TokensUnknown) as unknown:
         tokenize_body(request, "")
     assert not unknown.value.is_fault

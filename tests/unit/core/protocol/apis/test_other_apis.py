@@ -1,10 +1,10 @@
 """Bodies of the APIs beside completions and chat completions."""
 
-import msgspec
 import numpy as np
 import pytest
 
 from epp.core.domain.errors import BadRequest
+from epp.core.domain.record import replaced
 from epp.core.domain.request import ModelField, Prompt, PromptKind
 from epp.core.protocol.apis import anthropic, openai, sglang_generate, vllm_generate
 from epp.core.protocol.apis.parsers import BodyReader
@@ -62,7 +62,7 @@ def ids(*tokens: int) -> Prompt:
     ],
 )
 def test_what_is_taken_from_a_body(reader: BodyReader, body: bytes, expected: RequestBody) -> None:
-    assert msgspec.structs.replace(reader(body), model_field=ModelField.NONE) == expected
+    assert replaced(reader(body), model_field=ModelField.NONE) == expected
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from epp.core.domain.request import InferenceRequest
-from epp.core.scheduling.cost import adapter_books
-from epp.core.scheduling.cost.adapter_books import AdapterBooks
+from epp.core.scheduling.cost.adapter_books import MOST_NAMES, AdapterBooks
 from tests.support.small_pool import SmallPool
 
 LOAD_S = 0.1
@@ -52,12 +51,11 @@ def test_only_a_name_that_an_engine_listed_is_an_adapter() -> None:
     books.give_back(1)
 
 
-def test_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter_books, "MOST_NAMES", 2)
+def test_names_are_bounded() -> None:
     books = AdapterBooks()
-    books.note_names(["a", "b"])
-    books.note_names(["a", "c"])
-    assert [books.is_adapter(name) for name in "abc"] == [True, False, True]
+    books.note_names([f"name-{number}" for number in range(MOST_NAMES)])
+    books.note_names(["name-0", "another"])
+    assert [books.is_adapter(name) for name in ("name-0", "name-1", "another")] == [True, False, True]
 
 
 def test_an_adapter_that_we_sent_somewhere_is_there_and_stays() -> None:

@@ -1,10 +1,8 @@
 """Groups of pods: one learner per label value."""
 
 import numpy as np
-import pytest
 
-from epp.core.scheduling.cost import groups as groups_module
-from epp.core.scheduling.cost.groups import Groups
+from epp.core.scheduling.cost.groups import MOST_GROUPS, Groups
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
 from tests.support.small_pool import SmallPool
 
@@ -29,9 +27,11 @@ def test_with_a_label_each_value_is_one() -> None:
     assert np.asarray(step_s).tolist() == [0.00765, 0.00765]
 
 
-def test_values_beyond_a_bound_belong_to_those_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups_module, "MOST_GROUPS", 2)
-    pool, groups = SmallPool(4, labels=KINDS), Groups(ExpectedCostParameters(group_label="gpu"))
+def test_values_beyond_a_bound_belong_to_those_without() -> None:
+    kinds = [{"gpu": f"kind-{number}"} for number in range(MOST_GROUPS)]
+    pool = SmallPool(MOST_GROUPS + 1, labels=kinds)
+    groups = Groups(ExpectedCostParameters(group_label="gpu"))
     groups.costs_of(pool.candidates)
-    assert groups.learner_of(pool.slot(1)) is groups.learner_of(pool.slot(3))
-    assert groups.learner_of(pool.slot(0)) is not groups.learner_of(pool.slot(3))
+    unlabelled = groups.learner_of(pool.slot(MOST_GROUPS))
+    assert groups.learner_of(pool.slot(MOST_GROUPS - 1)) is unlabelled
+    assert groups.learner_of(pool.slot(MOST_GROUPS - 2)) is not unlabelled

@@ -1,6 +1,6 @@
-import msgspec
 import pytest
 
+from epp.core.domain.record import replaced
 from epp.core.domain.request import InferenceRequest, Prompt, PromptKind
 from epp.core.kvevents import AllBlocksCleared, BlockStored, Event
 from epp.core.scheduling.cost.parameters import ExpectedCostParameters
@@ -26,7 +26,7 @@ MODEL = "meta/base"
 def tokens_request(letters: str, *, model: str = MODEL, **fields: object) -> InferenceRequest:
     """A text whose tokens somebody has told; 128 letters of text for each block, so that 64 bytes are no token."""
     request = text_request(letters * 128, target_model=model, model=model)
-    return msgspec.structs.replace(request, prompt_tokens=token_ids(letters), **fields)
+    return replaced(request, prompt_tokens=token_ids(letters), **fields)
 
 
 class Story:
@@ -84,7 +84,7 @@ def test_without_tokens_the_approximate_index_decides_and_has_learned_all_along(
     story = Story()
     story.publish(0, stored("x"))
     story.send(tokens_request("abcd"), 1)
-    unanswered = msgspec.structs.replace(tokens_request("abcd"), prompt_tokens=None)
+    unanswered = replaced(tokens_request("abcd"), prompt_tokens=None)
     match = story.match(unanswered)
     assert not match.is_precise
     assert story.matched(unanswered) == [0.0, match.total_blocks]
@@ -186,7 +186,7 @@ def test_speculation_counts_a_prompt_where_it_was_just_sent() -> None:
 def test_a_prompt_shorter_than_a_block(letters: str) -> None:
     story = Story()
     story.publish(0, stored("ab"))
-    request = msgspec.structs.replace(tokens_request(letters), prompt_tokens=token_ids(letters)[:4])
+    request = replaced(tokens_request(letters), prompt_tokens=token_ids(letters)[:4])
     assert story.match(request).total_blocks == 0
     assert story.matched(request) == [0.0, 0.0]
 

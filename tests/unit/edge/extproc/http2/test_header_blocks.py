@@ -18,7 +18,7 @@ TO_0, TO_4096 = b"\x20", b"\x3f\xe1\x1f"
 
 def head(path: str) -> RequestHead:
     fields = dict(GRPC)
-    return RequestHead(fields[":method"], path, fields["content-type"])
+    return RequestHead(method=fields[":method"], path=path, content_type=fields["content-type"])
 
 
 def encoded(encoder: hpack.Encoder, path: str, *, huffman: bool = True) -> bytes:
