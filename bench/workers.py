@@ -1,14 +1,17 @@
-"""Picker processes without a proxy: CPU per request and picker for --workers 0, 1 and 2, and how even the shares are.
+"""Picker processes without a proxy: CPU per request and picker for --workers 0, 1, 2, and how even the shares are.
 
     python -m bench.workers --seconds 8
 
 Starts `epp serve` over ten fake pods, sends a closed loop of requests on several connections, and reads CPU clocks
-of the processes and the picker's own counts. Target: CPU per request and picker as with one, no share above 1.3 times
-the mean. Nothing here is asserted; a refused request ends it.
+of the processes and the picker's own counts. Two busy pickers slow each other down on a machine with few cores,
+whatever they have to do with each other: two strangers, each with pods of its own, show how much. Target:
+CPU per request and picker of several workers as that of strangers, no share above 1.3 times the mean. Nothing here is
+asserted; a refused request ends it.
 """
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import sys
 import tempfile
@@ -32,7 +35,8 @@ READY_WITHIN_S = 30.0
 WARM_UP_S = 2.0
 PODS = 10
 MOST_PROMPTS = 2_000
-NETWORK = "127.93.0"
+NETWORKS = ("127.93.0", "127.94.0")
+"""of the pods; the second one for a stranger"""
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -46,6 +50,8 @@ class Setting(msgspec.Struct, frozen=True):
     seconds: float
     prompt_bytes: int
     transport: str
+    stranger: int = -1
+    """its number where two pickers have nothing to do with each other"""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -68,7 +74,7 @@ class Bench:
 
     async def measure(self) -> str:
         """Starts everything, loads it, and returns the line."""
-        plan = StackPlan(pods=PODS, network=NETWORK)
+        plan = StackPlan(pods=PODS, network=NETWORKS[max(0, self._setting.stranger)])
         words = ["fake-vllm", "--model", BASE_MODEL, "--name", "vllm", "--port", str(free_port(plan.hosts))]
         pods = ChildProcess(
             "pods", [*words, *(word for host in plan.hosts for word in ("--host", host))], self._directory
@@ -166,9 +172,8 @@ def line(setting: Setting, before: Sample, after: Sample) -> str:
         if share
     ]
     ports = "a port each" if setting.worker_ports else "one port"
-    parts = [
-        f"{setting.workers} workers, {ports}, {setting.connections} connections: {finished / setting.seconds:6.0f}/s"
-    ]
+    kind = f"{setting.workers} workers" if setting.stranger < 0 else f"stranger {setting.stranger + 1} of 2, 1 worker"
+    parts = [f"{kind}, {ports}, {setting.connections} connections: {finished / setting.seconds:6.0f}/s"]
     parts.append(f"{whole_us:5.0f} us of all processes a request")
     if shares:
         parts.append(f"{', '.join(f'{cost:.0f}' for cost in each_us)} us of the picker that decides")
@@ -176,23 +181,36 @@ def line(setting: Setting, before: Sample, after: Sample) -> str:
     return "; ".join(parts)
 
 
+async def measure(*settings: Setting) -> None:
+    """At the same time, and prints the lines."""
+    with contextlib.ExitStack() as homes:
+        benches = []
+        for setting in settings:
+            home = homes.enter_context(tempfile.TemporaryDirectory(prefix="epp-bench-"))
+            benches.append(Bench(setting, Path(home)))
+        for shown in await asyncio.gather(*(bench.measure() for bench in benches)):
+            sys.stdout.write(f"{shown}\n")
+        sys.stdout.flush()
+
+
 async def run(options: argparse.Namespace) -> None:
     """Each setting after the other."""
-    for workers, worker_ports in [(number, ports) for number in options.workers for ports in (False, True)]:
-        if worker_ports and workers < 2:
-            continue
+    for workers in options.workers:
         setting = Setting(
             workers=workers,
-            worker_ports=worker_ports,
+            worker_ports=False,
             connections=options.connections,
             streams=options.streams,
             seconds=options.seconds,
             prompt_bytes=options.prompt_bytes,
             transport="native",
         )
-        with tempfile.TemporaryDirectory(prefix="epp-bench-") as directory:
-            sys.stdout.write(f"{await Bench(setting, Path(directory)).measure()}\n")
-            sys.stdout.flush()
+        if workers == len(NETWORKS):
+            half = msgspec.structs.replace(setting, workers=1, connections=max(1, options.connections // 2))
+            await measure(*(msgspec.structs.replace(half, stranger=number) for number in range(len(NETWORKS))))
+        await measure(setting)
+        if workers > 1:
+            await measure(msgspec.structs.replace(setting, worker_ports=True))
 
 
 def main() -> None:

@@ -52,8 +52,6 @@ LONGEST_REMEMBERED: Final = 1_000
 """bytes"""
 ONE_BYTE: Final = 0x7F
 """the largest number that a varint has one byte for"""
-_EMPTY_METADATA: Final = b"\x42\x00"
-"""metadata_context without content, which Envoy puts behind everything"""
 
 
 class MalformedMessage(PickerError):
@@ -81,12 +79,10 @@ def decode(data: Message) -> Event:
 
 
 def _plain_body(data: Message, tag: int) -> RequestBodyChunk | ResponseBodyChunk | None:
-    """A message with a body and nothing else, as encoders write it; None for any other, which is for the library."""
+    """A message with a body and at most metadata, as encoders write it; None for any other, which is for the library."""
     try:
         size, at = _number(data, 1)
         end = at + size
-        if end != len(data) and data[end:] != _EMPTY_METADATA:
-            return None
         body: Message = b""
         if at < end and data[at] == _BODY:
             size, at = _number(data, at + 1)
@@ -100,9 +96,18 @@ def _plain_body(data: Message, tag: int) -> RequestBodyChunk | ResponseBodyChunk
             if at + 2 != end or data[at] != _END_OF_STREAM or data[at + 1] > 1:
                 return None
             is_last = data[at + 1] == 1
-    except IndexError:  # it is cut off
+        metadata = b""
+        if end != len(data):
+            size, at = _number(data, end + 1)
+            if data[end] != _METADATA_CONTEXT or at + size != len(data):
+                return None
+            metadata = bytes(data[at:])
+        if tag == _REQUEST_BODY:
+            return RequestBodyChunk(body, is_last, _subset_in(metadata))
+        _served_in(metadata)  # said with the headers; here only that it can be read
+        return ResponseBodyChunk(body, is_last)
+    except (IndexError, DecodeError, UnicodeDecodeError):  # it is cut off, or no metadata
         return None
-    return RequestBodyChunk(body, is_last) if tag == _REQUEST_BODY else ResponseBodyChunk(body, is_last)
 
 
 def _plain_headers(data: bytes, tag: int) -> RequestHeaders | ResponseHeaders | None:

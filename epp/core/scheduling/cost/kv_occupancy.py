@@ -1,41 +1,30 @@
 """How many prompt tokens of our requests in flight lie in the KV cache of each slot, shared prefixes counted once.
 
-A prompt's chain of block hashes is cut into pieces at fixed blocks: 4, 8, 16, 32, 64, then every 32, from 512 on 16
-cuts until the number is doubled. Hashes are chained, so the hash at the end of a piece names the whole prompt up to
-there; each slot counts who holds which piece, and a piece counts for its tokens once however many hold it. What follows
-the last cut counts for each request by itself, which is the error: at most 32 blocks a request, or a 16th of it.
+A prompt's chain of block hashes is cut into pieces at fixed blocks: 4, 8, 16, 32, 64, then every 32, from 512 on where
+the steps of the hashes end (16 until the number is doubled). Hashes are chained, so the hash at the end of a piece
+names the whole prompt up to there; each slot counts who holds which piece, and a piece counts for its tokens once
+however many hold it. What follows the last cut counts for each request by itself, which is the error: at most 32 blocks
+a request, or a 16th of it.
 
 Memory: at most MOST_PIECES pieces per request in flight (some 150 bytes each), and none once it is over.
 """
 
 from bisect import bisect_right
+from collections import deque
+from itertools import repeat
 from typing import Final
 
 import numpy as np
 
 from epp.core.scheduling.cost.slot_cells import grown
-from epp.core.state.block_hashes import Chain
+from epp.core.state.block_hashes import EXACT_BLOCKS, Chain, step_ends
 from epp.core.state.columns import FloatColumn
 
 STRIDE: Final = 32
-CUTS_PER_DOUBLING: Final = 16
 MOST_BLOCKS: Final = 1 << 17
 """some two million tokens of 16-token blocks; what comes after them is not shared"""
-
-
-def _cuts() -> list[int]:
-    cuts = [4, 8, 16]
-    cut = stride = STRIDE
-    while cut <= MOST_BLOCKS:
-        cuts.append(cut)
-        if cut >= 2 * CUTS_PER_DOUBLING * stride:
-            stride *= 2
-        cut += stride
-    return cuts
-
-
-CUTS: Final = _cuts()
-"""in blocks; most prompts are short"""
+CUTS: Final[list[int]] = [4, 8, 16, *range(STRIDE, EXACT_BLOCKS + 1, STRIDE), *step_ends(MOST_BLOCKS)]
+"""in blocks; most prompts are short, and long ones are hashed in steps"""
 MOST_PIECES: Final = len(CUTS)
 BLOCKS_OF: Final = (0, *CUTS)
 """blocks in so many first pieces"""
@@ -58,7 +47,7 @@ class KvOccupancy:
     def __init__(self, slots: int = 16) -> None:
         self.tokens: FloatColumn = np.zeros(slots)
         self._counts: dict[int, dict[int, int]] = {}
-        """by slot: how many requests hold a piece"""
+        """by slot: how many requests hold a piece; whoever holds one holds all before it"""
         self._held: dict[int, _Held] = {}
         """by serial"""
 
@@ -115,11 +104,11 @@ class KvOccupancy:
             if counts is None:
                 counts = self._counts[slot] = {}
             for piece in pieces:
-                if piece in counts:
-                    counts[piece] += 1
-                    known += 1
-                else:
-                    counts[piece] = 1
+                if piece not in counts:  # nor is any that follows
+                    counts.update(dict.fromkeys(pieces[known:], 1))
+                    break
+                counts[piece] += 1
+                known += 1
         self.tokens[slot] += self._own_tokens(held, known)
 
     def _subtract(self, held: _Held) -> None:
@@ -128,12 +117,12 @@ class KvOccupancy:
         if pieces:
             counts = self._counts[slot]
             for piece in pieces:
-                count = counts[piece]
-                if count > 1:
-                    counts[piece] = count - 1
-                    left += 1
-                else:
-                    del counts[piece]
+                count = counts.get(piece, 1)  # missing, if at all, where prompts were made so that hashes collide
+                if count == 1:  # as each that follows
+                    deque(map(counts.pop, pieces[left:], repeat(None)), maxlen=0)
+                    break
+                counts[piece] = count - 1
+                left += 1
             if not counts:
                 del self._counts[slot]
         self.tokens[slot] -= self._own_tokens(held, left)

@@ -1,11 +1,11 @@
-"""Block hashes: equal as far as the data is equal, in the looped part and in the part hashed at once."""
+"""Block hashes: equal as far as the data is equal, in the looped part, in that hashed at once and, nearly, in steps."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epp.core.state.block_hashes import LOOPED_BLOCKS, hash_blocks
+from epp.core.state.block_hashes import EXACT_BLOCKS, LOOPED_BLOCKS, STEPS_PER_DOUBLING, hash_blocks, step_ends
 
 
 def hashes(data: bytes, block_bytes: int = 4, seed: str = "m", most: int = 10_000) -> list[int]:
@@ -43,6 +43,55 @@ def test_a_growing_prompt_keeps_its_hashes_across_the_border_of_the_two_ways() -
     whole = hashes(text, 16)
     for blocks in (1, LOOPED_BLOCKS - 1, LOOPED_BLOCKS, LOOPED_BLOCKS + 1, 300):
         assert hashes(text[: blocks * 16], 16) == whole[:blocks]
+
+
+STEPPED = 2_600
+"""blocks, after three doublings"""
+
+
+def begin_of_step(block: int) -> int:
+    """After how many blocks the step begins that block number `block`, counted from 0, is in."""
+    return max([EXACT_BLOCKS, *(end for end in step_ends(STEPPED) if end <= block)])
+
+
+def test_the_steps_follow_each_other_and_double() -> None:
+    ends = step_ends(1 << 14)
+    assert ends[:3] == [544, 576, 608]
+    assert [end for end in ends if end & (end - 1) == 0] == [1 << power for power in range(10, 15)]
+    for begin, end in zip([EXACT_BLOCKS, *ends], ends, strict=False):
+        assert 0 < end - begin <= begin / STEPS_PER_DOUBLING
+    assert step_ends(EXACT_BLOCKS) == []
+
+
+@given(st.integers(0, STEPPED - 1), st.integers(1, 255), st.sampled_from([4, 8, 64]))
+def test_in_steps_prompts_part_at_the_end_of_the_step_in_which_they_differ(block: int, bits: int, size: int) -> None:
+    data = bytes(range(251)) * (STEPPED * size // 251 + 1)
+    at = block * size
+    changed = data[:at] + bytes([data[at] ^ bits]) + data[at + 1 :]
+    before, after = hashes(data[: STEPPED * size], size), hashes(changed[: STEPPED * size], size)
+    parts_at = block
+    if block >= EXACT_BLOCKS:
+        ends = [end for end in step_ends(STEPPED) if end > block]
+        parts_at = ends[0] - 1 if ends else STEPPED
+    assert before[:parts_at] == after[:parts_at]
+    assert not set(before[parts_at:]) & set(after[parts_at:])
+    assert parts_at - block <= begin_of_step(block) / STEPS_PER_DOUBLING
+    assert len(set(before)) == STEPPED
+
+
+@pytest.mark.parametrize("first", [1, EXACT_BLOCKS, EXACT_BLOCKS + 1, 543, 544, 545, 1_024, 2_000])
+def test_a_growing_prompt_keeps_its_hashes_in_steps(first: int) -> None:
+    text = b"the same beginning " * 3_000
+    whole = hashes(text, 16)
+    assert len(whole) > 3_000
+    assert hashes(text[: first * 16], 16) == whole[:first]
+    assert hashes(text, 16, most=first) == whole[:first]
+
+
+def test_a_longer_prompt_than_ever_changes_no_hash() -> None:
+    text = bytes(range(256)) * 4_096
+    short = hashes(text[:80_000], 16, most=1 << 20)
+    assert hashes(text, 16, most=1 << 20)[: len(short)] == short
 
 
 def test_blocks_that_change_places_change_the_chain() -> None:

@@ -22,7 +22,7 @@ def body_messages(draw: st.DrawFn) -> bytes:
     part = message.request_body if draw(st.booleans()) else message.response_body
     part.SetInParent()
     part.body, part.end_of_stream = draw(st.binary(max_size=300)), draw(st.booleans())
-    behind = draw(st.sampled_from([b"", b"\x42\x00", b"\x50\x01", b"\x42\x02\x0a\x00"]))
+    behind = draw(st.one_of(st.sampled_from([b"", b"\x42\x00", b"\x50\x01", b"\x42\x02\x0a\x00"]), metadata_parts()))
     data = bytearray(message.SerializeToString() + behind)
     if draw(st.booleans()):
         data[draw(st.integers(0, len(data) - 1))] ^= draw(st.integers(1, 255))
@@ -103,3 +103,16 @@ def test_most_messages_need_no_library() -> None:
     assert event is not None
     assert event == decode(message.SerializeToString())
     assert event.headers == {":status": "200"}
+
+
+@pytest.mark.parametrize("tag", [0x22, 0x2A])
+def test_nor_do_most_pieces_of_a_body(tag: int) -> None:
+    """Envoy repeats its metadata with every piece of an answer."""
+    message = ProcessingRequest()
+    part = message.request_body if tag == 0x22 else message.response_body
+    part.body = b"data: 1\n\n"
+    message.metadata_context.filter_metadata["envoy.lb"].update({SERVED: "10.0.0.1:8000"})
+    event = codec._plain_body(message.SerializeToString(), tag)
+    assert event is not None
+    assert event == decode(message.SerializeToString())
+    assert event.data == b"data: 1\n\n"

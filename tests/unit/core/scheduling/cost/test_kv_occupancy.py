@@ -133,3 +133,15 @@ def test_counts_are_those_of_the_union(steps: list[tuple[str, int, str, int]]) -
 def test_a_cut_is_never_far() -> None:
     assert all(later - cut <= max(STRIDE, cut / 16) for cut, later in pairwise(CUTS))
     assert pieces_of(chain(("a", 3))) == []
+
+
+def test_hashes_that_collide_leave_nothing_behind_and_raise_nothing() -> None:
+    """Chains cannot part and meet again, unless somebody made prompts for which xxh3 says so."""
+    occupancy = KvOccupancy()
+    first, other = list(range(1, 65)), list(range(101, 165))
+    other[-1] = first[-1]
+    for serial, blocks in enumerate((first, other, first)):
+        occupancy.take(0, serial, blocks, BLOCK_TOKENS, 64 * BLOCK_TOKENS)
+    for serial in (1, 0, 2):
+        occupancy.give_back(serial)
+    assert (len(occupancy), occupancy.piece_count) == (0, 0)
