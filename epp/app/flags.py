@@ -167,7 +167,7 @@ FLAGS: tuple[Flag, ...] = (
         "16",
         Group.REQUESTS,
         "look into one of so many response bodies for first-token time and usage, where the proxy allows it, and if "
-        "that is not every one (1), into at most 4 a second; 0: never",
+        "that is not every one (1), into at most 2 a second; 0: never",
     ),
     Flag(
         "emit-endpoint-scores",

@@ -19,7 +19,7 @@ from epp.core.state.pool_state import PoolState
 from epp.edge.observe.flow_series import FlowSeries
 from epp.edge.observe.repeated import RepeatedProblems
 
-MOST_SAMPLES_PER_S = 4.0
+MOST_SAMPLES_PER_S = 2.0
 """of responses that are looked into, unless every one is wanted"""
 
 

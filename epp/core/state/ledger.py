@@ -4,6 +4,8 @@ A pick reserves a place in the same step; the place moves when the proxy reports
 exactly once. Handles carry slot and generation, so a release that comes late never touches the slot's next owner.
 """
 
+from typing import Any, Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,12 @@ from epp.core.domain.decision import Reservation
 from epp.core.state.columns import BookCounts
 
 Count = NDArray[np.int64]
+REQUESTS: Final = 0
+TOKENS: Final = 1
+SENT: Final = 2
+SENT_TOKENS: Final = 3
+COUNTED: Final = 4
+"""what is counted for each slot, and how many kinds of it there are"""
 
 
 class InFlightCounts:
@@ -22,11 +30,19 @@ class InFlightCounts:
     """
 
     def __init__(self, slots: int = 16) -> None:
-        self.requests: Count = np.zeros(slots, dtype=np.int64)
-        self.tokens: Count = np.zeros(slots, dtype=np.int64)
-        self.sent: Count = np.zeros(slots, dtype=np.int64)
-        self.sent_tokens: Count = np.zeros(slots, dtype=np.int64)
         self._generations: list[int] = [0] * slots
+        self._show(np.zeros((COUNTED, slots), dtype=np.int64))
+
+    def _show(self, columns: Count) -> None:
+        """From now on these count, shape (COUNTED, slots)."""
+        self._columns = columns
+        self.requests: Count = columns[REQUESTS]
+        self.tokens: Count = columns[TOKENS]
+        self.sent: Count = columns[SENT]
+        self.sent_tokens: Count = columns[SENT_TOKENS]
+        flat: Any = columns.reshape(-1)
+        self._cells = memoryview(flat)  # the same memory, in which single cells are quicker to reach
+        self._slots: int = columns.shape[1]
 
     @property
     def open_count(self) -> int:
@@ -43,16 +59,16 @@ class InFlightCounts:
 
     def reserve_slots(self, slots: int) -> None:
         """Makes room for slots 0..slots-1."""
-        missing = slots - len(self.requests)
-        if missing <= 0:
-            return
-        missing = max(missing, len(self.requests))
-        padding = np.zeros(missing, dtype=np.int64)
-        self.requests = np.concatenate([self.requests, padding])
-        self.tokens = np.concatenate([self.tokens, padding])
-        self.sent = np.concatenate([self.sent, padding])
-        self.sent_tokens = np.concatenate([self.sent_tokens, padding])
-        self._generations.extend([0] * missing)
+        known = self._slots
+        if slots > known:
+            self._show(self._larger(slots))
+            self._generations.extend([0] * (self._slots - known))
+
+    def _larger(self, slots: int) -> Count:
+        """Columns for at least so many slots, with what is counted now."""
+        columns = np.zeros((COUNTED, max(slots, 2 * self._slots)), dtype=np.int64)
+        columns[:, : self._slots] = self._columns
+        return columns
 
     def generation(self, slot: int) -> int:
         """Generation of the slot's present owner."""
@@ -130,11 +146,13 @@ class InFlightLedger(InFlightCounts):
         return True
 
     def _add(self, slot: int, tokens: int) -> None:
-        self.requests[slot] += 1
-        self.tokens[slot] += tokens
-        self.sent[slot] += 1
-        self.sent_tokens[slot] += tokens
+        cells, slots = self._cells, self._slots
+        cells[slot] += 1
+        cells[TOKENS * slots + slot] += tokens
+        cells[SENT * slots + slot] += 1
+        cells[SENT_TOKENS * slots + slot] += tokens
 
     def _subtract(self, held: Reservation) -> None:
-        self.requests[held.slot] -= 1
-        self.tokens[held.slot] -= held.tokens
+        cells, slot = self._cells, held.slot
+        cells[slot] -= 1
+        cells[TOKENS * self._slots + slot] -= held.tokens

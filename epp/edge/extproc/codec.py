@@ -79,7 +79,7 @@ def decode(data: Message) -> Event:
 
 
 def _plain_body(data: Message, tag: int) -> RequestBodyChunk | ResponseBodyChunk | None:
-    """A message with a body and at most metadata, as encoders write it; None for any other, which is for the library."""
+    """A message with a body and at most metadata, as encoders write it; None for any other: that is for the library."""
     try:
         size, at = _number(data, 1)
         end = at + size

@@ -14,7 +14,8 @@ from epp.core.domain.pool import InferencePool
 from epp.core.domain.ports import ObjectState
 from epp.core.state.columns import LoadColumns
 from epp.core.state.cooldown import CoolDowns
-from epp.core.state.in_flight_rows import Counted, InFlightRows, SharedLedger, WatchedCounts
+from epp.core.state.in_flight_rows import InFlightRows, SharedLedger, WatchedCounts
+from epp.core.state.ledger import COUNTED, REQUESTS, TOKENS
 from epp.core.state.pool_state import FollowedRoster, PoolTable
 from epp.core.state.roster import SlotRoster
 from tests.support.routed_requests import endpoint
@@ -69,7 +70,7 @@ class SeveralPickers(RuleBasedStateMachine):
 
     def check_new_owner(self, slot: int) -> None:
         """Called when a slot has got a new owner: nobody may have anything to do with the former one any more."""
-        assert not self.rows.cells[:, Counted.REQUESTS, slot].any()
+        assert not self.rows.cells[:, REQUESTS, slot].any()
         for picker in self.pickers:
             assert slot not in [reservation.slot for _, reservation in picker.places]
             if not picker.is_dead:
@@ -145,7 +146,7 @@ class SeveralPickers(RuleBasedStateMachine):
             assert not picker.ledger.release(held)
             assert (self.rows.cells == before).all()
 
-    @rule(who=WHO, cells=st.integers(0, len(Counted)), slot=st.integers(0, SLOTS - 1))
+    @rule(who=WHO, cells=st.integers(0, COUNTED), slot=st.integers(0, SLOTS - 1))
     def a_picker_is_killed(self, who: int, cells: int, slot: int) -> None:
         """In the middle of a pick or a release: some of the cells are written, others are not."""
         picker = self.pickers[who]
@@ -154,7 +155,7 @@ class SeveralPickers(RuleBasedStateMachine):
             return
         picker.is_dead = True
         if current:
-            for counted in tuple(Counted)[:cells]:
+            for counted in range(cells):
                 self.rows.cells[who, counted, current[slot % len(current)]] += 1
 
     @precondition(lambda self: any(picker.is_dead for picker in self.pickers))
@@ -180,8 +181,8 @@ class SeveralPickers(RuleBasedStateMachine):
             for _, held in picker.places:
                 tokens[held.slot] += held.tokens
             row = self.rows.cells[who]
-            assert {slot: n for slot, n in enumerate(row[Counted.REQUESTS].tolist()) if n} == dict(requests)
-            assert {slot: n for slot, n in enumerate(row[Counted.TOKENS].tolist()) if n} == dict(+tokens)
+            assert {slot: n for slot, n in enumerate(row[REQUESTS].tolist()) if n} == dict(requests)
+            assert {slot: n for slot, n in enumerate(row[TOKENS].tolist()) if n} == dict(+tokens)
         if not any(picker.is_dead for picker in self.pickers):
             assert self.rows.open_requests(0) == len(self.pickers[0].places)
         for slot in range(SLOTS):
