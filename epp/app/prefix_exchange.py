@@ -3,12 +3,10 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from epp.core.scheduling.producers.approx_prefix_cache import ApproxPrefixCacheProducer
 from epp.core.scheduling.producers.precise_prefix_cache import PrecisePrefixCacheProducer
 from epp.core.scheduling.scheduler import Policy
-from epp.core.state.block_hashes import LOOPED_BLOCKS, Chain
+from epp.core.state.block_hashes import Chain, packed, unpacked
 from epp.core.state.ledger import InFlightCounts
 from epp.edge.peers.messages import PrefixNote
 
@@ -56,18 +54,17 @@ class PrefixExchange:
             index = self._indexes.get(note.producer)
             known = note.slot < len(counts.requests) and counts.generation(note.slot) == note.generation
             if index is not None and known:
-                hashes = np.frombuffer(note.chain, dtype=np.uint64)
-                chain: Chain = hashes.tolist() if len(hashes) <= LOOPED_BLOCKS else hashes
-                index.insert(note.slot, chain, note.capacity)
+                index.insert(note.slot, unpacked(note.chain, note.blocks), note.capacity)
 
     def _teller(self, producer: str) -> Callable[[int, Chain, int], None]:
         def tell(slot: int, chain: Chain, capacity: int) -> None:
             if not len(chain):
                 return
-            content = np.asarray(chain[:capacity], dtype=np.uint64).tobytes()
+            kept = chain[:capacity]
+            content = packed(kept)
             if not self._notes:
                 self._wake()
-            self._notes.append(PrefixNote(producer, slot, self._counts.generation(slot), capacity, content))
+            self._notes.append(PrefixNote(producer, slot, self._counts.generation(slot), capacity, content, len(kept)))
             self._bytes += len(content)
             while len(self._notes) > MOST_NOTES or (self._bytes > MOST_CHAIN_BYTES and len(self._notes) > 1):
                 self._bytes -= len(self._notes.popleft().chain)

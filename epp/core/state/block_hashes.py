@@ -9,6 +9,7 @@ there, prompts that part count as equal up to the end of the step, a 16th of the
 hashing a long prompt takes little more than reading it. Hashes are 64 bits wide, and every process computes the same.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -86,7 +87,7 @@ class _Steps:
         self._step_of = np.searchsorted(begins, blocks, side="right") - 1
         self._number = (blocks - begins[self._step_of]).astype(np.uint64) * _MIX
 
-    def spread(self, hashes: list[BlockHash], count: int) -> NDArray[np.uint64]:
+    def spread(self, hashes: Chain, count: int) -> NDArray[np.uint64]:
         """One for each of `count` blocks: that of the last step which ended with it or before, and its number."""
         spread: NDArray[np.uint64] = np.array(hashes, dtype=np.uint64)[self._step_of[:count]]
         spread += self._number[:count]
@@ -119,6 +120,29 @@ def hash_blocks(data: memoryview | bytes, block_bytes: int, seed_text: str, most
     if count > exact:
         chain[exact:] = _hash_in_steps(view, block_bytes, count, int(chain[exact - 1]))
     return chain
+
+
+def packed(chain: Chain) -> bytes:
+    """A chain without what follows from the rest of it, 8 bytes a hash in this machine's order."""
+    hashes = np.asarray(chain, dtype=np.uint64)
+    count = len(hashes)
+    if count > EXACT_BLOCKS:
+        _STEPS.make(count)
+        ends = _STEPS.ends[: bisect_right(_STEPS.ends, count)]
+        hashes = np.concatenate((hashes[:EXACT_BLOCKS], hashes[np.array(ends, dtype=np.intp) - 1]))
+    return hashes.tobytes()
+
+
+def unpacked(content: bytes, count: int) -> Chain:
+    """The chain of `count` blocks that `packed` made this of."""
+    hashes = np.frombuffer(content, dtype=np.uint64)
+    if count <= LOOPED_BLOCKS:
+        found: list[int] = hashes.tolist()
+        return found
+    if count <= EXACT_BLOCKS:
+        return hashes
+    _STEPS.make(count)
+    return np.concatenate((hashes[:EXACT_BLOCKS], _STEPS.spread(hashes[EXACT_BLOCKS - 1 :], count - EXACT_BLOCKS)))
 
 
 @lru_cache(MOST_SEEDS)

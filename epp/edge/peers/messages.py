@@ -64,7 +64,9 @@ class PrefixNote(msgspec.Struct, frozen=True, array_like=True):
     capacity: int
     """blocks that the endpoint is believed to keep"""
     chain: bytes
-    """block hashes, 8 bytes each in this machine's order"""
+    """block hashes, as `epp.core.state.block_hashes.packed` makes it"""
+    blocks: int
+    """in the chain"""
 
 
 class Learned(msgspec.Struct, frozen=True, tag="learned"):

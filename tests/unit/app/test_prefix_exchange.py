@@ -14,6 +14,7 @@ from epp.core.state.ledger import InFlightLedger
 
 SHORT = hash_blocks(b"x" * 640, 64, "seed", 10_000)
 LONG = hash_blocks(bytes(range(256)) * 64, 64, "seed", 10_000)
+LONGEST = hash_blocks(bytes(range(256)) * 1_000, 64, "seed", 10_000)
 
 
 class OnePicker:
@@ -50,9 +51,10 @@ def test_the_other_knows_as_much_and_tells_nothing_back() -> None:
     one, other = OnePicker(), OnePicker()
     one.sends(3, SHORT)
     one.sends(4, LONG)
+    one.sends(5, LONGEST, capacity=10_000)
     assert one.woken == 1, "once for a batch"
     other.exchange.heard(one.exchange.taken())
-    for chain in (SHORT, LONG):
+    for chain in (SHORT, LONG, LONGEST):
         assert other.knows(chain) == one.knows(chain) != {}
     assert other.exchange.taken() == []
     one.sends(3, LONG)

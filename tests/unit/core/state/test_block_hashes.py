@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epp.core.state.block_hashes import EXACT_BLOCKS, LOOPED_BLOCKS, STEPS_PER_DOUBLING, hash_blocks, step_ends
+from epp.core.state.block_hashes import (
+    EXACT_BLOCKS,
+    LOOPED_BLOCKS,
+    STEPS_PER_DOUBLING,
+    hash_blocks,
+    packed,
+    step_ends,
+    unpacked,
+)
 
 
 def hashes(data: bytes, block_bytes: int = 4, seed: str = "m", most: int = 10_000) -> list[int]:
@@ -129,3 +137,13 @@ def test_a_long_chain_is_one_array() -> None:
     chain = hash_blocks(b"x" * 4096, 4, "", 1024)
     assert isinstance(chain, np.ndarray)
     assert chain.dtype == np.uint64
+
+
+@pytest.mark.parametrize("count", [1, LOOPED_BLOCKS, LOOPED_BLOCKS + 1, EXACT_BLOCKS, 513, 543, 544, 1_500, 4_000])
+def test_a_chain_is_packed_without_what_follows_from_the_rest(count: int) -> None:
+    chain = hash_blocks(bytes(range(256)) * 250, 16, "seed", count)
+    content = packed(chain)
+    assert len(content) == 8 * (min(count, EXACT_BLOCKS) + len(step_ends(count)))
+    again = unpacked(content, count)
+    assert type(again) is type(chain)
+    assert list(again) == list(chain)

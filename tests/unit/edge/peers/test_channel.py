@@ -35,7 +35,7 @@ EVERY_MESSAGE: list[m.Message] = [
     m.Table(PoolTable(7, STATE, (0, 5), (1, 2))),
     m.Table(PoolTable(0, ObjectState(None, ()), (), ())),
     m.Scraped([m.ScrapeNote(5, 2, REPORT)]),
-    m.Learned([m.PrefixNote("prefix", 5, 2, 1000, bytes(range(16)))]),
+    m.Learned([m.PrefixNote("prefix", 5, 2, 1000, bytes(range(16)), 2)]),
     m.Reached("default/a", failed=True),
     m.Ready(is_ready=True),
     m.Ask(4),
@@ -97,7 +97,7 @@ async def test_the_end_of_the_other_side_is_no_error(ends: Pair) -> None:
 
 async def test_what_may_be_lost_is_not_sent_to_somebody_who_is_far_behind(ends: Pair) -> None:
     one, other = ends
-    large = m.Learned([m.PrefixNote("prefix", 0, 1, 10, bytes(1 << 20))])
+    large = m.Learned([m.PrefixNote("prefix", 0, 1, 10, bytes(1 << 20), 1 << 17)])
     sent = 0
     while one.offer(large):
         sent += 1
