@@ -21,6 +21,9 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 
 _CODES = {GrpcStatus(code.value[0]): code for code in grpc.StatusCode}
 
+MOST_WAITING_STREAMS = 1_000_000
+"""that a busy picker has not begun with; by default gRPC refuses some from 1,000 on, which would bypass the picker"""
+
 
 class GrpcSettings(msgspec.Struct, frozen=True):
     """Where to listen and how large a message may be."""
@@ -59,6 +62,8 @@ class GrpcTransport:
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
                 ("grpc.http2.max_ping_strikes", 0),
+                ("grpc.server.max_pending_requests", MOST_WAITING_STREAMS),
+                ("grpc.server.max_pending_requests_hard_limit", MOST_WAITING_STREAMS),
             )
         )
         self._server.add_generic_rpc_handlers((_Methods(self._methods, self._serve),))
