@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -78,7 +78,10 @@ class LocalStack:
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, Exception):
+            for line in self._ends_of_logs():  # they go with the directory
+                error.add_note(line)
         await self.stop()
 
     async def stop(self) -> None:
@@ -90,6 +93,14 @@ class LocalStack:
         if self.pods_process is not None:
             await self.pods_process.stop()
         self._temporary.cleanup()
+
+    def _ends_of_logs(self) -> Iterator[str]:
+        """What each picker said last, and the exit code of one that has ended."""
+        for picker in self.pickers:
+            if picker.process is not None:
+                code = picker.process.returncode
+                state = "runs" if code is None else f"ended with exit code {code}"
+                yield f"{picker.name} {state}; the end of its log:\n{picker.process.log_tail()}"
 
     async def ready_pages(self, session: aiohttp.ClientSession) -> PickerPages:
         """Pages of the picker that is ready, of the first one when none is; raises nothing."""
