@@ -2,20 +2,19 @@
 
 A prompt's chain of block hashes is cut into pieces at fixed blocks: 4, 8, 16, 32, 64, then every 32, from 512 on where
 the steps of the hashes end (16 until the number is doubled). Hashes are chained, so the hash at the end of a piece
-names the whole prompt up to there; each slot counts who holds which piece, and a piece counts for its tokens once
-however many hold it. What follows the last cut counts for each request by itself, which is the error: at most 32 blocks
+names the whole prompt up to there; each slot has a tree of who holds which pieces, and a piece counts for its tokens
+once however many hold it. What follows the last cut counts for each request by itself, which is the error: at most 32 blocks
 a request, or a 16th of it.
 
-Memory: at most MOST_PIECES pieces per request in flight (some 150 bytes each), and none once it is over.
+Memory: at most MOST_PIECES pieces per request in flight (some 50 bytes each), and none once it is over.
 """
 
 from bisect import bisect_right
-from collections import deque
-from itertools import repeat
 from typing import Final
 
 import numpy as np
 
+from epp.core.scheduling.cost.piece_tree import PieceTree, Run
 from epp.core.scheduling.cost.slot_cells import grown
 from epp.core.state.block_hashes import EXACT_BLOCKS, Chain, step_ends
 from epp.core.state.columns import FloatColumn
@@ -39,6 +38,8 @@ class _Held:
         self.pieces = pieces
         self.block_tokens = block_tokens
         self.tail_tokens = tail_tokens
+        self.run: Run | None = None
+        """where its pieces end in the slot's tree"""
 
 
 class KvOccupancy:
@@ -46,8 +47,8 @@ class KvOccupancy:
 
     def __init__(self, slots: int = 16) -> None:
         self.tokens: FloatColumn = np.zeros(slots)
-        self._counts: dict[int, dict[int, int]] = {}
-        """by slot: how many requests hold a piece; whoever holds one holds all before it"""
+        self._trees: dict[int, PieceTree] = {}
+        """by slot; none where no piece is held"""
         self._held: dict[int, _Held] = {}
         """by serial"""
 
@@ -57,7 +58,7 @@ class KvOccupancy:
     @property
     def piece_count(self) -> int:
         """Distinct pieces over all slots."""
-        return sum(map(len, self._counts.values()))
+        return sum(tree.piece_count for tree in self._trees.values())
 
     def reserve_slots(self, slots: int) -> None:
         """Makes room for slots 0..slots-1."""
@@ -86,46 +87,26 @@ class KvOccupancy:
 
     def shared_tokens(self, slot: int, chain: Chain, block_tokens: int) -> int:
         """How many tokens at the beginning of the chain are held there by requests in flight."""
-        counts = self._counts.get(slot)
-        if not counts:
-            return 0
-        number = 0
-        for piece in pieces_of(chain):
-            if piece not in counts:
-                break
-            number += 1
-        return BLOCKS_OF[number] * block_tokens
+        tree = self._trees.get(slot)
+        return BLOCKS_OF[tree.shared(pieces_of(chain))] * block_tokens if tree is not None else 0
 
     def _add(self, held: _Held) -> None:
-        slot, pieces = held.slot, held.pieces
-        known = 0
-        if pieces:
-            counts = self._counts.get(slot)
-            if counts is None:
-                counts = self._counts[slot] = {}
-            for piece in pieces:
-                if piece not in counts:  # nor is any that follows
-                    counts.update(dict.fromkeys(pieces[known:], 1))
-                    break
-                counts[piece] += 1
-                known += 1
-        self.tokens[slot] += self._own_tokens(held, known)
+        shared = 0
+        if held.pieces:
+            tree = self._trees.get(held.slot)
+            if tree is None:
+                tree = self._trees[held.slot] = PieceTree()
+            held.run, shared = tree.take(held.pieces)
+        self.tokens[held.slot] += self._own_tokens(held, shared)
 
     def _subtract(self, held: _Held) -> None:
-        slot, pieces = held.slot, held.pieces
-        left = 0
-        if pieces:
-            counts = self._counts[slot]
-            for piece in pieces:
-                count = counts.get(piece, 1)  # missing, if at all, where prompts were made so that hashes collide
-                if count == 1:  # as each that follows
-                    deque(map(counts.pop, pieces[left:], repeat(None)), maxlen=0)
-                    break
-                counts[piece] = count - 1
-                left += 1
-            if not counts:
-                del self._counts[slot]
-        self.tokens[slot] -= self._own_tokens(held, left)
+        shared = 0
+        if held.run is not None:
+            tree = self._trees[held.slot]
+            shared = tree.give_back(held.run)
+            if not tree:
+                del self._trees[held.slot]
+        self.tokens[held.slot] -= self._own_tokens(held, shared)
 
     def _own_tokens(self, held: _Held, shared: int) -> int:
         """Tokens that nobody else there holds; the `shared` first pieces are others' too."""
