@@ -161,6 +161,22 @@ def test_large_pieces_are_not_joined_before_the_message_is_whole(count: int) -> 
     assert peer.handler.received == [bytes(16_384 * count)]
 
 
+@pytest.mark.parametrize("cut", [3, 16_389, 65_535, 65_541, 70_010, 140_015])
+def test_messages_may_meet_within_a_frame(cut: int) -> None:
+    """Long ones, short ones and empty ones, cut into two wherever."""
+    peer = Peer(ignore, limits=Http2Limits(stream_window_bytes=8 * MIB))
+    contents = [b"a" * 70_000, b"b" * 70_000, b"", b"c", b"d" * 65_536]
+    body = b"".join(map(message, contents))
+    peer.send(headers(1), data(1, body[:cut]), data(1, body[cut:]))
+    assert peer.handler.received == contents
+
+
+def test_a_long_message_that_is_not_whole_at_the_end_fails() -> None:
+    peer = Peer(ignore)
+    lines = peer.send(headers(1), data(1, message(bytes(100_000))[:90_000], end=True))
+    assert "the last message is not whole" in lines[-1]
+
+
 def test_a_frame_that_never_becomes_whole_is_kept_once() -> None:
     """HEADERS in pieces of one byte."""
     peer = Peer()
