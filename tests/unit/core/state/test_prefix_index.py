@@ -3,15 +3,23 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from epp.core.state.block_hashes import Chain, hash_blocks
 from epp.core.state.prefix_index import PrefixIndex
 
+BLOCK_BYTES = 64
 SLOTS = (0, 1, 2, 63, 64, 200)
 PROMPTS = st.text("ab", max_size=9)
 
 
 def chain_of(prompt: str) -> list[int]:
     """One block per letter; equal beginnings have equal hashes, as with real chains."""
-    return [hash(("block", prompt[: end + 1])) for end in range(len(prompt))]
+    return [hash(("block", prompt[: end + 1])) % 2**64 for end in range(len(prompt))]
+
+
+def real_chain(*parts: tuple[str, int]) -> Chain:
+    """Of a prompt whose parts have so many blocks each."""
+    data = "".join(text * (blocks * BLOCK_BYTES) for text, blocks in parts).encode()
+    return hash_blocks(data, BLOCK_BYTES, "m", 1 << 20)
 
 
 class NaiveIndex:
@@ -102,6 +110,22 @@ def test_matches_end_where_each_slot_ends() -> None:
     assert index.match(chain[:50]) == dict(enumerate((50, 1, 37, 50, 50, 2, 37)))
     assert index.match([]) == {}
     assert index.match([1]) == {}
+
+
+def test_prompts_that_part_late_share_what_they_have_in_common() -> None:
+    """Long chains are arrays, short ones lists."""
+    index = PrefixIndex()
+    for slot, parts in enumerate((("a", 300), ("a", 200), ("a", 40))):
+        for tail in ("x", "y"):
+            index.insert(slot, real_chain(parts, (tail, 100)), 5_000)
+    assert index.match(real_chain(("a", 300), ("y", 100), ("z", 9))) == {0: 400, 1: 200, 2: 40}
+    assert index.match(real_chain(("a", 30))) == {0: 30, 1: 30, 2: 30}
+    for slot, (shared, full) in enumerate(((300, 500), (200, 400), (40, 240))):
+        assert index.held_by(slot) == full
+        assert index.match(real_chain(("a", shared), ("x", 100)))[slot] == shared + 100
+    for slot in range(3):
+        index.forget(slot)
+    assert index.node_count == 0
 
 
 def test_tails_go_first() -> None:
