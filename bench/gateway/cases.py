@@ -142,7 +142,7 @@ def all_cases(*, quick: bool) -> list[Case]:
     cases += [Case("overload", variant, SHORT) for variant in FURTHER]
     if quick:
         return [*cases, Case("idle", FURTHER[-1])]
-    cases += [Case("memory", variant, HUGE) for variant in FURTHER]
+    cases += [Case("memory", variant, body) for variant in FURTHER for body in (HUGE, SHORT)]
     return [*cases, *(Case("idle", variant, pods=pods) for variant in FURTHER for pods in IDLE_PODS)]
 
 

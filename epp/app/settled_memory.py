@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 GC_THRESHOLDS = (10_000, 20, 100)
 """objects made before a look at the youngest; such looks before one at the middle ones; such before one at all"""
-KEPT_BYTES = 8 << 20
-"""free memory that the allocator keeps at the end of its heap"""
+KEPT_BYTES = 24 << 20
+"""free memory that the allocator keeps at the end of its heap until there is nothing to do"""
 LARGE_BYTES = 4 << 20
 """what is at least as large gets pages of its own, which are given back at once"""
 IDLE_LOOKS = 3

@@ -18,6 +18,7 @@ def test_figures_of_a_run() -> None:
     assert found["idle, 10 pods"] == (0.0125, "met")
     assert found["idle, 100 pods"] == (None, "not measured")
     assert found["memory of a picker 10 s after a load of 1 MB prompts"] == (90.0, "missed"), "the largest process"
+    assert found["memory of a picker 10 s after a load of 0.8 KB prompts"] == (None, "not measured")
     assert found["CPU with TLS to CPU in plaintext, 0.8 KB"] == (1.25, "met")
     assert found["CPU of grpcio to CPU of native, 0.8 KB"] == (4.0, "met")
     assert found["requests that failed or passed by the picker"] == (0.0, "met")
