@@ -3,8 +3,8 @@
 A prompt's chain of block hashes is cut into pieces at fixed blocks: 4, 8, 16, 32, 64, then every 32, from 512 on where
 the steps of the hashes end (16 until the number is doubled). Hashes are chained, so the hash at the end of a piece
 names the whole prompt up to there; each slot has a tree of who holds which pieces, and a piece counts for its tokens
-once however many hold it. What follows the last cut counts for each request by itself, which is the error: at most 32 blocks
-a request, or a 16th of it.
+once however many hold it. What follows the last cut counts for each request by itself, which is the error: at most 32
+blocks a request, or a 16th of it.
 
 Memory: at most MOST_PIECES pieces per request in flight (some 50 bytes each), and none once it is over.
 """

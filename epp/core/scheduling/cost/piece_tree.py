@@ -59,7 +59,7 @@ class PieceTree:
                 return made, at
             common = _common(found.pieces, pieces, at)
             at += common
-            run = found if common == len(found.pieces) else _parted(found, common)
+            run = found if common == len(found.pieces) else _parted(run, found, common)
             run.holders += 1
         return run, at
 
@@ -87,10 +87,8 @@ def _common(run: list[int], pieces: list[int], at: int) -> int:
     return number
 
 
-def _parted(run: Run, number: int) -> Run:
-    """The first `number` pieces of the run as one of their own, above what remains of it."""
-    above = run.above
-    assert above is not None, "the root has no pieces"
+def _parted(above: Run, run: Run, number: int) -> Run:
+    """The first `number` pieces of the run as one of their own, between `above` and what remains of it."""
     upper = Run(above, run.begin, run.pieces[:number], run.holders)
     above.below[run.pieces[0]] = upper
     run.above, run.begin, run.pieces = upper, run.begin + number, run.pieces[number:]
