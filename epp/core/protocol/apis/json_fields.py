@@ -12,6 +12,7 @@ import numpy as np
 
 from epp.core.domain.errors import BadRequest
 from epp.core.domain.request import Prompt, PromptKind
+from epp.core.protocol.apis.long_strings import decoded
 
 MISSING: Final = msgspec.Raw()
 TOKEN_ID_LIMIT: Final = 2**32
@@ -30,7 +31,7 @@ def read_object(decode: Callable[[Data], Fields], data: Data) -> Fields:
     if not data:
         raise BadRequest("error unmarshaling request bodyMap: the body is empty", hint="send a JSON object")
     try:
-        return decode(data)
+        return decoded(decode, data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadRequest(
             f"error unmarshaling request bodyMap: {error}", hint="the body must be a JSON object"

@@ -19,6 +19,7 @@ from epp.core.protocol.apis.json_fields import (
     text_of,
     text_or_tokens,
 )
+from epp.core.protocol.apis.long_strings import decoded
 from epp.core.protocol.apis.openai_fields import Fields, decode_fields, decode_raw_fields
 from epp.core.protocol.body import RequestBody
 
@@ -26,7 +27,7 @@ from epp.core.protocol.body import RequestBody
 def _fields(data: Data) -> Fields:
     """Raises BadRequest."""
     try:
-        return decode_fields(data)
+        return decoded(decode_fields, data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raw = read_object(decode_raw_fields, data)
     return Fields(
