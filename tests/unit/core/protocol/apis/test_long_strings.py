@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from epp.core.domain.errors import BadRequest
 from epp.core.protocol.apis.anthropic import read_messages
-from epp.core.protocol.apis.long_strings import MARGIN_BYTES, MARK, cut_of, decoded, decoded_without
+from epp.core.protocol.apis.long_strings import MARGIN_BYTES, MARK, cuts_of, decoded, decoded_without
 from epp.core.protocol.apis.openai import read_chat_completions, read_completions
 from epp.core.protocol.apis.openai_fields import Fields, decode_fields
 
@@ -29,8 +29,7 @@ def shown(fields: Fields) -> dict[str, object]:
 def assert_quick(body: bytes) -> None:
     """Something is cut out of it, and the fields are those of the whole."""
     for data in (body, memoryview(b"before" + body + b"after")[6:-5]):
-        begin, end = cut_of(data)
-        assert end - begin > len(body) / 2 - 1_000
+        assert sum(end - begin for begin, end in cuts_of(data)) > len(body) / 2 - 1_000
         found = decoded_without(decode_fields, data)
         assert found is not None
         assert shown(found) == shown(decode_fields(data))
@@ -52,9 +51,18 @@ def test_text_without_quotation_marks_is_not_read() -> None:
 
 
 def test_what_a_quotation_mark_cuts_in_the_middle_is_read() -> None:
-    assert cut_of(chat('she said "no" ' * 10_000)) == (0, 0)
-    assert cut_of(chat("a" * 40_000 + '"' + "b" * 40_000)) == (0, 0)
-    assert cut_of(chat("short")) == (0, 0)
+    assert cuts_of(chat('she said "no" ' * 10_000)) == []
+    assert cuts_of(chat(("a" * 30_000 + '"') * 20)) == []
+    assert cuts_of(chat("short")) == []
+
+
+def test_several_strings_are_passed_over() -> None:
+    pictures = [{"type": "image_url", "image_url": {"url": PICTURE + "p" * 997 * number}} for number in range(20)]
+    body = chat(pictures, tools=[{"description": "t" * 100_000}], max_tokens=5)
+    assert len(cuts_of(body)) == 21
+    assert_quick(body)
+    read = read_chat_completions(body)
+    assert bytes(read.prompt.data).endswith(bytes(decode_fields(body).messages))
 
 
 def test_all_bodies_of_json_are_read_so() -> None:
@@ -76,7 +84,7 @@ def test_all_bodies_of_json_are_read_so() -> None:
         pytest.param(json.dumps({"model": "m" * 100_000, "prompt": "x"}).encode(), id="a field that is decoded"),
         pytest.param(json.dumps({"user": "u" * 100_000, "prompt": "x"}).encode(), id="a field that nobody reads"),
         pytest.param(chat("x" * 100_000, user=MARK.decode()), id="a body with the mark"),
-        pytest.param(chat("\n" * 60_000), id="nothing but escapes"),
+        pytest.param(chat("\n" * 60_000), id="nothing but escapes, even where a cut might begin"),
         pytest.param(b"x" * 100_000, id="no quotation mark"),
         pytest.param(b'"' + b"x" * 100_000, id="one quotation mark"),
         pytest.param(b'"prompt' * 20_000, id="quotation marks and no JSON"),
@@ -144,7 +152,7 @@ def test_nobody_can_tell(fields: dict[str, object], ensure_ascii: bool, indent: 
 def test_no_escape_is_cut_into_two(shift: int, escape: str) -> None:
     text = "x" * shift + escape * 3 + "y" * 100_000 + escape * 3 + "z" * shift
     body = ('{"prompt":"' + text + '"}').encode()
-    begin, end = cut_of(body)
+    ((begin, end),) = cuts_of(body)
     for part in (body[len('{"prompt":"') : begin], body[begin:end], body[end : -len('"}')]):
         json.loads(b'"' + part + b'"')
     assert_quick(body)
