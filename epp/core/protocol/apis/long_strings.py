@@ -55,7 +55,7 @@ def decoded_without(decode: Callable[[Data], Fields], data: Data) -> Fields | No
         at = end
     parts.append(data[at:])
     remains = b"".join(parts)
-    if remains.count(MARK) != len(cuts):
+    if _marks_in(remains, len(cuts)) != len(cuts):
         return None
     try:
         fields = decode(remains)
@@ -82,6 +82,15 @@ def cuts_of(data: Data) -> list[Cut]:
 
 def _mark(number: int) -> bytes:
     return MARK + str(number).zfill(DIGITS).encode()
+
+
+def _marks_in(content: bytes, most: int) -> int:
+    """How many there are, counted until there are more than `most`; `bytes.count` looks at each byte by itself."""
+    count, at = 0, content.find(MARK)
+    while at >= 0 and count <= most:
+        count += 1
+        at = content.find(MARK, at + 1)
+    return count
 
 
 def _inside(data: Data, opening: int, closing: int) -> Cut | None:
@@ -135,7 +144,7 @@ def _restore(fields: msgspec.Struct, data: Data, cuts: list[Cut]) -> bool:
         if type(raw) is not msgspec.Raw:
             continue
         content = bytes(raw)
-        count = content.count(MARK)
+        count = _marks_in(content, len(cuts))
         if count:
             place = content.index(MARK)
             first = int(content[place + len(MARK) : place + len(MARK) + DIGITS])

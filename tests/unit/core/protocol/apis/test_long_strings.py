@@ -83,7 +83,7 @@ def test_all_bodies_of_json_are_read_so() -> None:
         pytest.param(b'{"model":"m",' + b"\n" * 100_000 + b'"prompt":"x"}', id="white space before a string"),
         pytest.param(json.dumps({"model": "m" * 100_000, "prompt": "x"}).encode(), id="a field that is decoded"),
         pytest.param(json.dumps({"user": "u" * 100_000, "prompt": "x"}).encode(), id="a field that nobody reads"),
-        pytest.param(chat("x" * 100_000, user=MARK.decode()), id="a body with the mark"),
+        pytest.param(chat("x" * 100_000)[:-3] + b',"user":"' + MARK + b'"}]}', id="a body with the mark"),
         pytest.param(chat("\n" * 60_000), id="nothing but escapes, even where a cut might begin"),
         pytest.param(b"x" * 100_000, id="no quotation mark"),
         pytest.param(b'"' + b"x" * 100_000, id="one quotation mark"),
@@ -95,6 +95,13 @@ def test_all_bodies_of_json_are_read_so() -> None:
 )
 def test_other_bodies_are_decoded_as_they_are(body: bytes) -> None:
     assert_whole(body)
+
+
+def test_a_body_full_of_marks_is_decoded_as_it_is() -> None:
+    body = chat("x" * 100_000)[:-3] + b',"user":"' + MARK * 50_000 + b'"}]}'
+    assert len(cuts_of(body)) == 1
+    assert_whole(body)
+    assert json.loads(bytes(read_chat_completions(body).prompt.data))[0]["user"] == MARK.decode() * 50_000
 
 
 def test_a_malformed_body_is_refused_with_the_place_in_the_whole_of_it() -> None:
