@@ -226,6 +226,9 @@ class PickerProcess:
             self._metrics_address,
             options.metrics_token_file,
             cluster.reviewer if cluster else None,
+            on_unusable=lambda problem: self._logger.warning(
+                "the token file became unusable; its last token holds", problem=str(problem)
+            ),
             is_open=cluster is not None and not options.metrics_auth,
         )
         tls = metrics_tls(options, clock, self._logger)

@@ -2,12 +2,12 @@
 
 import hmac
 import ipaddress
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
-import structlog
 
 from epp.core.domain.errors import InvalidInput
 from epp.core.domain.ports import AccessReviewer
@@ -75,9 +75,10 @@ class TokenFileGate:
     Raises InvalidInput when that is so at the start.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_unusable: Callable[[InvalidInput], None]) -> None:
+        """`on_unusable` is told once each time that the file becomes so."""
         self._path = path
-        self._logger = structlog.get_logger(component="admin")
+        self._on_unusable = on_unusable
         self._stamp: tuple[int, int, int] | None = None
         self._token = b""
         self._is_lost = False
@@ -89,7 +90,7 @@ class TokenFileGate:
             self._read()
         except InvalidInput as problem:
             if not self._is_lost:
-                self._logger.warning("the token file became unusable; its last token holds", problem=str(problem))
+                self._on_unusable(problem)
             self._is_lost = True
         else:
             self._is_lost = False
@@ -125,14 +126,19 @@ def is_loopback(host: str) -> bool:
 
 
 def gate_for(
-    host: str, token_file: Path | None, reviewer: AccessReviewer | None = None, *, is_open: bool = False
+    host: str,
+    token_file: Path | None,
+    reviewer: AccessReviewer | None = None,
+    *,
+    on_unusable: Callable[[InvalidInput], None],
+    is_open: bool = False,
 ) -> Gate:
     """A token file is obeyed everywhere, else a reviewer; without both, loopback is open and everything else closed.
 
-    `is_open`: the operator wants no questions asked, wherever they come from.
+    `on_unusable` as of TokenFileGate. `is_open`: the operator wants no questions asked, wherever they come from.
     """
     if token_file is not None:
-        return TokenFileGate(token_file)
+        return TokenFileGate(token_file, on_unusable)
     if reviewer is not None:
         return ReviewGate(reviewer)
     return OpenGate() if is_open or is_loopback(host) else ClosedGate()

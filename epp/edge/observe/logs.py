@@ -17,7 +17,10 @@ import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Literal, Protocol, TextIO
 
-import structlog
+from epp.edge.observe.left_out import left_out
+
+with left_out("rich"):  # for tracebacks in colour, which nobody sees here: 3 MiB of every picker
+    import structlog
 
 VERBOSE = 15
 TRACE = 5

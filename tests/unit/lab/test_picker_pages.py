@@ -81,9 +81,9 @@ async def test_a_metric_is_the_sum_of_its_series() -> None:
 
 async def test_guarded_pages_are_read_with_a_token(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("sesame")
-    async with reading(Signals(TokenFileGate(tmp_path / "token")), "sesame") as pages:
+    async with reading(Signals(TokenFileGate(tmp_path / "token", print)), "sesame") as pages:
         assert await pages.endpoints() == []
-    async with reading(Signals(TokenFileGate(tmp_path / "token"))) as pages:
+    async with reading(Signals(TokenFileGate(tmp_path / "token", print))) as pages:
         with pytest.raises(aiohttp.ClientResponseError, match="401"):
             await pages.endpoints()
 

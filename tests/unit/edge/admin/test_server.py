@@ -174,7 +174,7 @@ async def test_the_index_links_to_every_page() -> None:
 @pytest.mark.parametrize("path", GUARDED)
 async def test_guarded_pages_need_the_token(path: str, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cret")
-    async with running(gate=TokenFileGate(tmp_path / "token")) as admin:
+    async with running(gate=TokenFileGate(tmp_path / "token", print)) as admin:
         anonymous = await admin.get(path)
         stranger = await admin.get(path, Authorization="Bearer guess")
         friend = await admin.get(path, Authorization="Bearer s3cret")
