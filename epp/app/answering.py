@@ -27,6 +27,7 @@ from epp.edge.extproc.health import Readiness, health_methods
 from epp.edge.extproc.services import Services
 from epp.edge.extproc.transport import PROCESS, HandlerFactory, Transport
 from epp.edge.observe.decisions import DecisionLog
+from epp.edge.observe.ended_connections import EndedConnections
 from epp.edge.observe.families import Dialect
 from epp.edge.observe.flow_series import FlowSeries
 from epp.edge.observe.logs import Logger
@@ -131,7 +132,14 @@ class Answering:
         if self._options.health_on_grpc_port:
             methods |= health_methods(readiness)
         around = self._around
-        return ext_proc_transport(self._options, methods, around.problems, around.clock, around.logger)
+        return ext_proc_transport(
+            self._options,
+            methods,
+            around.problems,
+            around.clock,
+            around.logger,
+            on_ended=EndedConnections("grpc-port", self.sink, around.problems),
+        )
 
     def _event_problem(self, endpoint: Endpoint, problem: str) -> None:
         self._around.problems.warning(

@@ -34,6 +34,7 @@ from epp.edge.admin.server import AdminServer
 from epp.edge.extproc.health import Readiness, health_methods
 from epp.edge.gateway.eds import EdsFile
 from epp.edge.objects.findings import Notice
+from epp.edge.observe.ended_connections import EndedConnections
 from epp.edge.observe.families import Dialect
 from epp.edge.observe.logs import get_logger
 from epp.edge.observe.repeated import RepeatedProblems
@@ -90,7 +91,12 @@ class PickerProcess:
         else:
             self._requests = OwnRequests(options, config, around, key, self._readiness)
         self._roster = self._requests.roster
-        self._health = health_transport(options, health_methods(self._readiness), self._problems)
+        self._health = health_transport(
+            options,
+            health_methods(self._readiness),
+            self._problems,
+            on_ended=EndedConnections("grpc-health-port", self._requests.sink, self._problems),
+        )
         self._poller = self._make_poller(config)
         self._eds = EdsFile(options.envoy_eds) if options.envoy_eds else None
         self._membership = Membership(

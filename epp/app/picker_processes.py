@@ -33,6 +33,7 @@ from epp.edge.peers.messages import (
     Configured,
     ConnectionClosed,
     Drain,
+    Failing,
     Learned,
     Message,
     Reached,
@@ -237,6 +238,7 @@ class PickerProcesses:
         if self._text != self._first_text:
             picker.send(Configure(self._configurations, self._text))
         self._news.catch_up(picker)
+        picker.send(Failing(self._cooldowns.known()))
 
     async def _keep(self, number: int) -> None:
         """Follows one picker, and starts it anew whenever it ends."""

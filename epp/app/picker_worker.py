@@ -40,6 +40,7 @@ from epp.edge.peers.messages import (
     ConnectionClosed,
     Decisions,
     Drain,
+    Failing,
     Learned,
     Message,
     Reached,
@@ -144,8 +145,8 @@ class PickerWorker:
                 self._parts.routing.changed()
             case Learned():
                 self._exchange.heard(message.notes)
-            case Reached():
-                self._cooldowns.heard(message.key, self._clock(), failed=message.failed)
+            case Reached() | Failing():
+                self._note_reachability(message)
             case Ready():
                 self._readiness.set(ready=message.is_ready)
             case Configure():
@@ -157,6 +158,12 @@ class PickerWorker:
             case SendGuestsHome():
                 if isinstance(self._parts.transport, NativeTransport):
                     self._parts.transport.send_guests_home()
+
+    def _note_reachability(self, message: Reached | Failing) -> None:
+        if isinstance(message, Failing):
+            self._cooldowns.begin_with(message.cooldowns)
+        else:
+            self._cooldowns.heard(message.key, self._clock(), failed=message.failed)
 
     def _take_table(self, table: PoolTable) -> None:
         self._roster.table_arrived(table)

@@ -1,8 +1,10 @@
 """What a running picker shows and writes: metrics, health on either port, the policy, Envoy's endpoint file."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from epp.core.protocol.events import BodyMode
 from tests.support.ext_proc_client import ExtProcClient
@@ -39,6 +41,23 @@ def endpoints_of(path: Path) -> list[str]:
     found = msgspec.json.decode(path.read_bytes())["resources"][0]["endpoints"]
     listed = found[0]["lb_endpoints"] if found else []
     return [each["endpoint"]["address"]["socket_address"]["address"] for each in listed]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+async def test_what_does_not_speak_http_2_on_the_grpc_port_is_counted_and_logged(tmp_path: Path, workers: int) -> None:
+    async with served_picker(tmp_path, f"--workers={workers}", "--transport=native", "--zap-encoder=json") as picker:
+        picker.write("all.yaml", documents(pool_yaml(), pod_yaml("a", "127.0.0.2")))
+        await picker.until_endpoints("127.0.0.2:8000")
+        reader, writer = await asyncio.open_connection("127.0.0.1", picker.ports.grpc_port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: picker\r\n\r\n")
+        await reader.read()
+        host, port = writer.get_extra_info("sockname")
+        writer.close()
+        count = (await metrics(picker)).value("epp_connections_ended_total", {"reason": "PROTOCOL_ERROR"})
+        assert count == 1
+        assert await send(picker) == "127.0.0.2:8000", "others are served"
+    (line,) = picker.logged("connection ended")
+    assert (line["port"], line["peer"], line["reason"]) == ("grpc-port", f"{host}:{port}", "PROTOCOL_ERROR")
 
 
 async def test_metrics_and_health_of_a_picker_with_every_port_in_use(tmp_path: Path) -> None:

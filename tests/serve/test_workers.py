@@ -144,6 +144,43 @@ async def test_a_killed_picker_comes_back_and_nothing_of_it_stays_in_the_books(t
                 assert (await request.send(BODY)).destination in pods.destinations
 
 
+async def test_a_picker_that_comes_back_knows_who_could_not_be_reached(tmp_path: Path) -> None:
+    async with metric_pods(2) as pods, served_picker(tmp_path, *TWO, "--worker-ports") as picker:
+        pods.waiting[pods.hosts[1]] = 100
+        await until_ready(picker, pods)
+        quick, slow = pods.destinations
+
+        async def pick(port: int, served: str = "") -> str:
+            async with ExtProcClient(port) as envoy:
+                request = envoy.request(BodyMode.BUFFERED)
+                destination = (await request.send(BODY)).destination
+                await request.answered(served=served or destination)
+                request.reset()
+                return destination
+
+        first, second = picker.ports.picker_ports
+
+        async def prefers_the_quick_one() -> bool:
+            return await pick(first) == quick
+
+        async def is_known_to_the_new_one() -> bool:
+            await picker.until(prefers_the_quick_one, "the quick pod is taken again")
+            for _ in range(2):
+                if await pick(first, served=slow) != quick:
+                    return False
+            serving = len(picker.logged("picker process serves"))
+            os.kill(pids(picker)[1], signal.SIGKILL)
+            await eventually(lambda: len(picker.logged("picker process serves")) == serving + 1)
+            found = await pick(second)
+            if await picker.pages.metric("epp_cooling_endpoints") != 1:
+                return False  # it took so long that the cool-down was over
+            assert found == slow
+            assert (await decided(picker))[0] == 1
+            return True
+
+        await picker.until(is_known_to_the_new_one, "picked by a new picker during a cool-down", within_s=60.0)
+
+
 async def test_the_port_of_a_dead_picker_is_served_by_another_until_it_is_back(tmp_path: Path) -> None:
     async with metric_pods(1) as pods, served_picker(tmp_path, *TWO, "--worker-ports") as picker:
         await until_ready(picker, pods)

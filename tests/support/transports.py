@@ -17,6 +17,11 @@ def no_fault(event: str, request_id: str, error: BaseException) -> None:
     raise AssertionError(f"{event} {request_id}") from error
 
 
+def no_ending(peer: str, reason: str, detail: str) -> None:
+    """The same for a connection that we end because of its peer."""
+    raise AssertionError(f"{peer}: {reason}: {detail}")
+
+
 def make_transport(
     kind: str,
     methods: Mapping[str, HandlerFactory],
@@ -27,5 +32,5 @@ def make_transport(
 ) -> Transport:
     """On 127.0.0.1."""
     if kind == "native":
-        return NativeTransport(NativeSettings("127.0.0.1", port, max_message_bytes), methods, on_fault)
+        return NativeTransport(NativeSettings("127.0.0.1", port, max_message_bytes), methods, on_fault, no_ending)
     return GrpcTransport(GrpcSettings("127.0.0.1", port, max_message_bytes), methods)

@@ -47,6 +47,19 @@ class CoolDowns:
         self._failures.pop(key, None)
         self._cool_until.pop(key, None)
 
+    def known(self) -> dict[str, tuple[int, float]]:
+        """Failures in a row and the end of the cool-down in monotonic seconds (0: none), by key; for `begin_with`."""
+        keys = self._failures.keys() | self._cool_until.keys()
+        return {key: (self._failures.get(key, 0), self._cool_until.get(key, 0.0)) for key in keys}
+
+    def begin_with(self, known: dict[str, tuple[int, float]]) -> None:
+        """What another process on this machine knew when this one was started."""
+        for key, (failures, until) in known.items():
+            if failures:
+                self._failures[key] = failures
+            if until:
+                self._cool_until[key] = until
+
     def is_cooling(self, key: str, now: float) -> bool:
         """Whether the endpoint is to be avoided at `now`."""
         until = self._cool_until.get(key)

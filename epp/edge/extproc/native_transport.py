@@ -11,7 +11,7 @@ import msgspec
 
 from epp.edge.extproc.http2.grpc_stream import Fault, GrpcService, GrpcStream
 from epp.edge.extproc.http2.limits import DEFAULT_LIMITS, Http2Limits
-from epp.edge.extproc.http2.protocol import Http2Protocol
+from epp.edge.extproc.http2.protocol import Ended, Http2Protocol
 from epp.edge.extproc.transport import PROCESS, HandlerFactory
 
 MESSAGE_OVERHEAD_BYTES = 1 << 20
@@ -19,6 +19,7 @@ MESSAGE_OVERHEAD_BYTES = 1 << 20
 ABORT_AFTER_S = 5.0
 """connections that are not closed when everything was said end this much later"""
 BACKLOG = 1_024
+TOO_MANY = "too_many"
 
 
 class NativeSettings(msgspec.Struct, frozen=True):
@@ -49,11 +50,13 @@ class NativeTransport:
         settings: NativeSettings,
         methods: Mapping[str, HandlerFactory],
         on_fault: Fault,
+        on_ended: Ended,
     ) -> None:
         """`methods` by path; streams of PROCESS are counted."""
         self._settings = settings
         self._methods = methods
         self._on_fault = on_fault
+        self._on_ended = on_ended
         self._server: asyncio.Server | None = None
         self._ending = 0
         self._connections: set[Http2Protocol] = set()
@@ -150,6 +153,7 @@ class NativeTransport:
             loop,
             on_made=self._made,
             on_lost=self._lost,
+            on_ended=self._on_ended,
         )
 
     def _streams(self) -> list[GrpcStream]:
@@ -169,8 +173,9 @@ class NativeTransport:
         end()
 
     def _made(self, protocol: Http2Protocol) -> None:
-        if len(self._connections) >= self._settings.most_connections:
-            protocol.abort()
+        most = self._settings.most_connections
+        if len(self._connections) >= most:
+            protocol.abort_because(TOO_MANY, f"{most} connections are open, and no more are taken")
             return
         self._connections.add(protocol)
         self._all_closed.clear()

@@ -119,6 +119,7 @@ SECTIONS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
             families.STALE_ENDPOINTS,
             families.COOLING_ENDPOINTS,
             families.SCRAPE_FAILURES,
+            families.CONNECTIONS_ENDED,
             families.OBJECT_PROBLEMS,
             families.OBJECTS_STALE,
             families.PREFIX_BLOCKS,

@@ -282,3 +282,9 @@ SCRAPE_FAILURES = Family(
     "Metrics pages that could not be read, by kind of failure.",
     own=Exposed("epp_scrape_failures_total", (("kind", 0),)),
 )
+CONNECTIONS_ENDED = Family(
+    "counter",
+    "Connections to the gRPC ports that the native transport ended because of their peer: `silent`, `unread`, "
+    "`too_many`, or an error code of HTTP/2; ENHANCE_YOUR_CALM stands for limits.",
+    own=Exposed("epp_connections_ended_total", (("reason", 0),)),
+)

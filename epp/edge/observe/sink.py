@@ -56,6 +56,8 @@ class PrometheusSink:
         self._served_not_picked = 0
         self._bypassed = 0
         self._scrape_failures: dict[str, int] = {}
+        self._connections_ended: dict[str, int] = {}
+        """by reason, a handful"""
         self._failure_kinds = BoundedValues(most_label_values)
 
     def known_names(self, names: Iterable[str]) -> None:
@@ -132,6 +134,10 @@ class PrometheusSink:
         kind = self._failure_kinds.value(kind)
         self._scrape_failures[kind] = self._scrape_failures.get(kind, 0) + 1
 
+    def connection_ended(self, reason: str) -> None:
+        """A connection to one of the gRPC ports was ended because of what its peer did; `reason` is one of few."""
+        self._connections_ended[reason] = self._connections_ended.get(reason, 0) + 1
+
     def forget_vanished(self, present: Iterable[Endpoint], now: float) -> None:
         """Drops series of endpoints that left the pool long ago; `now` in monotonic seconds."""
         self._attempts.forget_vanished(present, now)
@@ -168,6 +174,7 @@ class PrometheusSink:
             (families.DISAGGREGATION, lambda: tuple(self._disaggregation.items())),
             (families.BYPASSED, lambda: [((), self._bypassed)]),
             (families.SCRAPE_FAILURES, self._scrapes),
+            (families.CONNECTIONS_ENDED, self._ended_connections),
         ]
 
     def _counted(self, counts: Callable[[RequestSeries], dict[str, int]], *, place: int) -> Iterator[Series]:
@@ -188,3 +195,6 @@ class PrometheusSink:
 
     def _scrapes(self) -> Iterator[Series]:
         return (((kind,), count) for kind, count in tuple(self._scrape_failures.items()))
+
+    def _ended_connections(self) -> Iterator[Series]:
+        return (((reason,), count) for reason, count in tuple(self._connections_ended.items()))

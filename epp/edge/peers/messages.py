@@ -82,6 +82,13 @@ class Reached(msgspec.Struct, frozen=True, tag="reached"):
     failed: bool
 
 
+class Failing(msgspec.Struct, frozen=True, tag="failing"):
+    """To a picker that has just begun: endpoints that could not be reached."""
+
+    cooldowns: dict[str, tuple[int, float]]
+    """as `CoolDowns.known` tells them"""
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """Whether requests may come, for health checks on the ext_proc port."""
 
@@ -161,6 +168,19 @@ class ConnectionClosed(msgspec.Struct, frozen=True, tag="closed"):
     """A connection that was handed over is gone."""
 
 
-ToPicker = Begin | Configure | Table | Scraped | Learned | Reached | Ready | Ask | AskDecisions | SendGuestsHome | Drain
+ToPicker = (
+    Begin
+    | Configure
+    | Table
+    | Scraped
+    | Learned
+    | Reached
+    | Failing
+    | Ready
+    | Ask
+    | AskDecisions
+    | SendGuestsHome
+    | Drain
+)
 ToControl = Serving | TableTaken | Configured | Told | Decisions | Learned | Reached | ConnectionClosed
 Message = ToPicker | ToControl

@@ -14,6 +14,10 @@ JOINED_BYTES = 32_768
 """up to this much is copied into one piece for the socket"""
 HIGH_WATER_BYTES = 4 << 20
 """not written yet; above it nothing more is read from the peer"""
+SILENT = "silent"
+UNREAD = "unread"
+Ended = Callable[[str, str, str], None]
+"""called with the peer's address, a reason of few and a sentence, when a connection is ended because of its peer"""
 
 
 class Http2Protocol(asyncio.Protocol):
@@ -28,6 +32,7 @@ class Http2Protocol(asyncio.Protocol):
         *,
         on_made: "Callable[[Http2Protocol], None]",
         on_lost: "Callable[[Http2Protocol], None]",
+        on_ended: Ended,
     ) -> None:
         self.connection = Http2Connection(limits, accept, clock(), self._flush_later)
         self._limits = limits
@@ -35,12 +40,15 @@ class Http2Protocol(asyncio.Protocol):
         self._loop = loop
         self._on_made = on_made
         self._on_lost = on_lost
+        self._on_ended = on_ended
         self._transport: asyncio.Transport | None = None
         self._check: asyncio.TimerHandle | None = None
         self._unfinished = self.connection.unfinished
         """what the peer had begun when we last looked"""
         self._unfinished_since = clock()
         self._done_at: float | None = None
+        self._has_told = False
+        """why the connection ends"""
         self._heard_at = clock()
         self._flush_due = False
         self._is_unread = False
@@ -96,6 +104,8 @@ class Http2Protocol(asyncio.Protocol):
             else:
                 transport.writelines(out)
         if connection.is_done:
+            if connection.fault is not None:
+                self._tell(connection.fault.code.name, connection.fault.reason)
             transport.close()
         elif self._is_paused:
             self._regulate()
@@ -104,6 +114,16 @@ class Http2Protocol(asyncio.Protocol):
         """Ends the connection at once."""
         if self._transport is not None:
             self._transport.abort()
+
+    def abort_because(self, reason: str, detail: str) -> None:
+        """The same, and tells why."""
+        self._tell(reason, detail)
+        self.abort()
+
+    def _tell(self, reason: str, detail: str) -> None:
+        if self._transport is not None and not self._has_told:
+            self._has_told = True
+            self._on_ended(shown_address(self._transport.get_extra_info("peername")), reason, detail)
 
     def _flush_later(self) -> None:
         if not self._flush_due:
@@ -134,7 +154,7 @@ class Http2Protocol(asyncio.Protocol):
         silent_s = now - self._heard_at
         if connection.control.pings_unanswered:
             if silent_s > limits.ping_after_s + limits.pong_within_s:
-                self.abort()
+                self.abort_because(SILENT, f"no answer to a PING within {limits.pong_within_s:g} s")
                 return
         elif silent_s > limits.ping_after_s:
             connection.ask_for_life()
@@ -154,4 +174,13 @@ class Http2Protocol(asyncio.Protocol):
         if self._done_at is None:
             self._done_at = now
         elif now - self._done_at > self._limits.closed_within_s:
-            self.abort()
+            self.abort_because(UNREAD, f"what was sent last is not read within {self._limits.closed_within_s:g} s")
+
+
+def shown_address(name: object) -> str:
+    """Of a socket, as `socket.getpeername` tells it: `10.0.0.1:80`, `[::1]:80`; empty where there is none."""
+    match name:
+        case (str(host), int(port), *_):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case _:
+            return ""

@@ -133,5 +133,37 @@ def test_what_another_process_tells_is_not_told_again() -> None:
     assert heard.is_cooling("a", 0.0)
 
 
+@pytest.mark.parametrize("failures", range(5))
+def test_a_process_that_begins_later_knows_what_the_others_do(failures: int) -> None:
+    told: list[tuple[str, bool]] = []
+    one = ToldCoolDowns(lambda key, failed: told.append((key, failed)))
+    one.failed("once", 0.0)
+    now = 0.0
+    for _ in range(failures):
+        now = max(now, one._cool_until.get("a", 0.0))
+        one.failed("a", now)
+    told.clear()
+    later = ToldCoolDowns(_never)
+    later.begin_with(one.known())
+    for moment in (now, now + 4.9, now + 5.0, now + 9.9, now + 10.0, now + 60.0):
+        assert later.cooling(moment) == one.cooling(moment)
+    for key in ("a", "once"):
+        one.failed(key, now + 60.0)
+        later.heard(key, now + 60.0, failed=True)
+    assert later._cool_until == one._cool_until
+    assert later._failures == one._failures
+
+
+def test_what_was_known_of_a_cool_down_outlives_a_success() -> None:
+    one, later = CoolDowns(), CoolDowns()
+    for _ in range(2):
+        one.failed("a", 0.0)
+    one.succeeded("a", 1.0)
+    later.begin_with(one.known())
+    assert later.is_cooling("a", 4.9)
+    assert not later.is_cooling("a", 5.0)
+    assert CoolDowns().known() == {}
+
+
 def _never(key: str, failed: bool) -> None:
     raise AssertionError(f"{key} {failed}: nothing was to be told")

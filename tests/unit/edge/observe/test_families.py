@@ -45,6 +45,7 @@ def test_own_names_are_shown_in_every_dialect(dialect: Dialect) -> None:
     assert own == {
         "epp_bypassed_responses_total",
         "epp_buffered_bytes",
+        "epp_connections_ended_total",
         "epp_cooling_endpoints",
         "epp_disagg_decisions_total",
         "epp_in_flight_requests",

@@ -37,6 +37,7 @@ EVERY_MESSAGE: list[m.Message] = [
     m.Scraped([m.ScrapeNote(5, 2, REPORT)]),
     m.Learned([m.PrefixNote("prefix", 5, 2, 1000, bytes(range(16)), 2)]),
     m.Reached("default/a", failed=True),
+    m.Failing({"default/a": (2, 17.5), "default/b": (1, 0.0)}),
     m.Ready(is_ready=True),
     m.Ask(4),
     m.AskDecisions(5, 10, "r-1", "model"),

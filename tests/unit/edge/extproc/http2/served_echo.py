@@ -70,9 +70,11 @@ class Certificates:
 class ServedEcho:
     """The transport and its handlers."""
 
-    def __init__(self, transport: NativeTransport, handlers: list[Handler]) -> None:
+    def __init__(self, transport: NativeTransport, handlers: list[Handler], ended: list[tuple[str, str, str]]) -> None:
         self.transport = transport
         self.handlers = handlers
+        self.ended = ended
+        """connections that were ended because of their peers: address, reason, detail"""
 
     @property
     def address(self) -> str:
@@ -89,17 +91,18 @@ async def served_echo(
 ) -> AsyncIterator[ServedEcho]:
     """Serves until the end; then every handler was closed exactly once and no error was lost."""
     handlers: list[Handler] = []
+    ended: list[tuple[str, str, str]] = []
 
     def handler(stream: ServerStream) -> Handler:
         handlers.append(Handler(stream, behaviour))
         return handlers[-1]
 
     settings = NativeSettings(HOST, 0, 8 * MIB, tls, limits, most_connections)
-    transport = NativeTransport(settings, {PROCESS: handler}, no_fault)
+    transport = NativeTransport(settings, {PROCESS: handler}, no_fault, lambda *ending: ended.append(ending))
     await transport.start()
     with no_lost_errors():
         try:
-            yield ServedEcho(transport, handlers)
+            yield ServedEcho(transport, handlers, ended)
         finally:
             await transport.drain(0.0)
         assert transport.open_streams == 0

@@ -28,6 +28,9 @@ class SilentTransport:
         self.was_closed = False
         self.was_aborted = False
 
+    def get_extra_info(self, name: str) -> object:
+        return {"peername": ("192.0.2.7", 4242)}[name]
+
     def set_write_buffer_limits(self, high: int) -> None:
         self.high_bytes = high
 
@@ -82,6 +85,8 @@ class Stage:
         self.now = 0.0
         self.handlers: list[Handler] = []
         self.lost = 0
+        self.ended: list[tuple[str, str, str]] = []
+        """peer, reason, detail"""
         self._behaviour = behaviour
         self._soon: deque[Callable[[], object]] = deque()
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
@@ -90,7 +95,13 @@ class Stage:
         service = GrpcService({PROCESS: self._handler}, MIB, self._on_fault, self.call_soon)
         self.transport = SilentTransport()
         self.protocol = Http2Protocol(
-            limits, service.accept, lambda: self.now, cast("Any", self), on_made=lambda _: None, on_lost=self._on_lost
+            limits,
+            service.accept,
+            lambda: self.now,
+            cast("Any", self),
+            on_made=lambda _: None,
+            on_lost=self._on_lost,
+            on_ended=lambda *ending: self.ended.append(ending),
         )
         self.transport.protocol = self.protocol
         self.protocol.connection_made(cast("Any", self.transport))

@@ -75,6 +75,9 @@ def test_more_connections_than_allowed_are_closed_as_they_come(loop: str) -> Non
             (_, first), (second_reader, second) = [await greeted(served) for _ in range(2)]
             reader, third = await asyncio.open_connection(HOST, served.transport.port)
             assert await until_end(reader) == b""
+            name = third.get_extra_info("sockname")
+            detail = "2 connections are open, and no more are taken"
+            assert served.ended == [(f"{name[0]}:{name[1]}", "too_many", detail)]
             third.close()
             second.write(headers(1) + data(1, message(b"x")))
             await second_reader.readuntil(message(b"x"))
