@@ -1,8 +1,9 @@
 """The ext_proc ports of several picker processes: this process accepts, and hands each connection to a picker.
 
-With one port the picker with the fewest open streams gets it, of equal ones that with the fewest connections. With a
-port for each, its own picker, and while that is not there another one as host of a guest, so that nothing waits for a
-new process. Kernel balancing (SO_REUSEPORT) is no choice: it knows nothing of streams, and Envoy has few connections.
+With one port the least busy picker gets it (`epp.app.picker_loads`), of equal ones that with the fewest connections.
+With a port for each, its own picker, and while that is not there another one as host of a guest, so that nothing waits
+for a new process. Kernel balancing (SO_REUSEPORT) is no choice: it knows nothing of streams, and Envoy has few
+connections.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from epp.app.listening import check_listening
 from epp.app.picker_handle import PickerHandle
+from epp.app.picker_loads import LOOK_EVERY_S, PickerLoads
 
 BACKLOG = 1_024
 FLAG = "grpc-port"
@@ -35,6 +37,7 @@ class Spread:
         self._listeners: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
         self._has_picker = asyncio.Event()
+        self._loads = PickerLoads()
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -60,6 +63,15 @@ class Spread:
             self._accepting = [
                 group.create_task(self._accept(place, listener)) for place, listener in enumerate(self._listeners)
             ]
+            self._accepting.append(group.create_task(self._look_regularly()))
+
+    def look(self) -> None:
+        """Looks at what the pickers have open; `run` does so regularly."""
+        pickers = self._pickers()
+        self._loads.look(
+            {picker.number: self._open_requests(picker.number) for picker in pickers},
+            {picker.number: picker.connections_open for picker in pickers},
+        )
 
     async def close(self) -> None:
         """Nothing is accepted any more; `run` returns."""
@@ -70,6 +82,11 @@ class Spread:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+
+    async def _look_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            self.look()
 
     async def _accept(self, place: int, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -92,5 +109,5 @@ class Spread:
                     return True
         return False
 
-    def _load(self, picker: PickerHandle) -> tuple[int, int]:
-        return self._open_requests(picker.number), picker.connections_open
+    def _load(self, picker: PickerHandle) -> tuple[float, int]:
+        return self._loads.load(picker.number, picker.connections_open), picker.connections_open

@@ -9,6 +9,7 @@ there, prompts that part count as equal up to the end of the step, a 16th of the
 hashing a long prompt takes little more than reading it. Hashes are 64 bits wide, and every process computes the same.
 """
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
@@ -124,8 +125,10 @@ def hash_blocks(data: memoryview | bytes, block_bytes: int, seed_text: str, most
 
 def packed(chain: Chain) -> bytes:
     """A chain without what follows from the rest of it, 8 bytes a hash in this machine's order."""
+    count = len(chain)
+    if count <= LOOPED_BLOCKS:
+        return array("Q", chain).tobytes()  # quicker than numpy is for so few
     hashes = np.asarray(chain, dtype=np.uint64)
-    count = len(hashes)
     if count > EXACT_BLOCKS:
         _STEPS.make(count)
         ends = _STEPS.ends[: bisect_right(_STEPS.ends, count)]
@@ -135,10 +138,9 @@ def packed(chain: Chain) -> bytes:
 
 def unpacked(content: bytes, count: int) -> Chain:
     """The chain of `count` blocks that `packed` made this of."""
-    hashes = np.frombuffer(content, dtype=np.uint64)
     if count <= LOOPED_BLOCKS:
-        found: list[int] = hashes.tolist()
-        return found
+        return array("Q", content).tolist()
+    hashes = np.frombuffer(content, dtype=np.uint64)
     if count <= EXACT_BLOCKS:
         return hashes
     _STEPS.make(count)

@@ -5,6 +5,9 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
+from epp.app import spread
 from epp.app.picker_handle import PickerHandle
 from epp.app.spread import Spread
 from tests.support.eventually import eventually
@@ -59,12 +62,25 @@ async def accepting(ports: int = 1) -> AsyncIterator[Ports]:
         await running
 
 
-async def test_the_picker_with_the_fewest_requests_gets_the_next_one() -> None:
+async def test_the_least_busy_picker_gets_the_next_one() -> None:
     async with accepting() as ports:
-        ports.open_requests = [3, 2]
-        for _ in range(3):
+        for _ in range(2):
             await ports.connect()
-        assert (ports.given(0), ports.given(1)) == (0, 3)
+        ports.open_requests = [30, 2]
+        ports.spread.look()
+        await ports.connect()
+        assert (ports.given(0), ports.given(1)) == (1, 2)
+
+
+async def test_it_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "LOOK_EVERY_S", 0.001)
+    async with accepting() as ports:
+        for _ in range(2):
+            await ports.connect()
+        ports.open_requests = [30, 2]
+        loads = ports.spread._loads
+        await eventually(lambda: loads.load(0, 1) > 29.0, what="it has looked several times")
+        assert loads.load(1, 1) == pytest.approx(2.0, abs=1.0)
 
 
 async def test_of_equally_busy_ones_that_with_the_fewest_connections() -> None:
@@ -93,10 +109,10 @@ async def test_with_a_port_each_its_own_picker_and_another_one_only_as_a_host() 
 
 async def test_a_picker_that_takes_nothing_is_passed_over() -> None:
     async with accepting() as ports:
-        ports.open_requests = [0, 5]
+        ports.pickers[1].connections_given = 1
         ports.pickers[0].refuses = True
         await ports.connect()
-        assert (ports.given(0), ports.given(1)) == (0, 1)
+        assert (ports.given(0), ports.given(1)) == (0, 2)
 
 
 async def test_a_connection_waits_until_there_is_a_picker() -> None:

@@ -147,3 +147,10 @@ def test_a_chain_is_packed_without_what_follows_from_the_rest(count: int) -> Non
     again = unpacked(content, count)
     assert type(again) is type(chain)
     assert list(again) == list(chain)
+
+
+@pytest.mark.parametrize("kept", [0, 1, LOOPED_BLOCKS, LOOPED_BLOCKS + 1, 600])
+def test_the_beginning_of_a_long_chain_is_packed_as_a_short_one_is(kept: int) -> None:
+    chain = hash_blocks(bytes(range(256)) * 250, 16, "seed", 4_000)[:kept]
+    again = unpacked(packed(chain), kept)
+    assert [int(block) for block in again] == [int(block) for block in chain]
