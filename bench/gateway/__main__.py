@@ -1,6 +1,6 @@
 """The picker behind a real Envoy, measured: CPU per request beside Envoy's, added latency, memory, errors.
 
-    python -m bench.gateway                            everything, in less than ten minutes
+    python -m bench.gateway                            everything, in less than a quarter of an hour
     python -m bench.gateway --quick                    the most important cases, in about a minute
     python -m bench.gateway --only "grpcio: 0.8 KB"    cases whose name holds the text, and what they need
     python -m bench.gateway --list                     names of all cases

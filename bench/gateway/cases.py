@@ -41,8 +41,10 @@ MIDDLE = BodyKind("20 KB", 20_000, 64)
 LONG = BodyKind("220 KB", 220_000, 60)
 HUGE = BodyKind("1 MB", 1_000_000, 24)
 STREAMED = BodyKind("0.8 KB, streamed", 800, 96, is_streamed=True)
+MIDDLE_STREAMED = BodyKind("20 KB, streamed", 20_000, 96, is_streamed=True)
 LONG_STREAMED = BodyKind("220 KB, streamed", 220_000, 96, is_streamed=True)
-ALL_BODIES = (SHORT, MIDDLE, LONG, HUGE, STREAMED, LONG_STREAMED)
+HUGE_STREAMED = BodyKind("1 MB, streamed", 1_000_000, 24, is_streamed=True)
+ALL_BODIES = (SHORT, MIDDLE, LONG, HUGE, STREAMED, MIDDLE_STREAMED, LONG_STREAMED, HUGE_STREAMED)
 
 NO_PICKER = Variant("no picker", None)
 GRPCIO = Variant("grpcio", "grpcio")
@@ -57,13 +59,13 @@ TWO_WORKERS = Variant("native, 2 workers", "native", workers=2)
 BODIES: Sequence[tuple[Variant, Sequence[BodyKind]]] = (
     (NO_PICKER, ALL_BODIES),
     (GRPCIO, ALL_BODIES),
-    (GRPCIO_DUPLEX, (SHORT, LONG, STREAMED)),
+    (GRPCIO_DUPLEX, ALL_BODIES),
     (GRPCIO_TLS, (SHORT,)),
     (NATIVE, ALL_BODIES),
     (NATIVE_DUPLEX, ALL_BODIES),
     (NATIVE_TLS, (SHORT,)),
-    (ONE_WORKER, (SHORT, LONG, STREAMED)),
-    (TWO_WORKERS, (SHORT, LONG, STREAMED)),
+    (ONE_WORKER, ALL_BODIES),
+    (TWO_WORKERS, ALL_BODIES),
 )
 QUICK_BODIES: Sequence[tuple[Variant, Sequence[BodyKind]]] = (
     (NO_PICKER, (SHORT,)),

@@ -16,8 +16,27 @@ def test_names_are_unique(quick: bool) -> None:
 
 def test_a_run_is_short() -> None:
     every, few = all_cases(quick=False), all_cases(quick=True)
-    assert 300 < seconds_left(every, USUAL)[every[0].name] < 540, "the rest of ten minutes is for single steps"
+    assert 300 < seconds_left(every, USUAL)[every[0].name] < 840, "the rest of a quarter of an hour is for single steps"
     assert seconds_left(few, QUICK)[few[0].name] < 75
+
+
+@pytest.mark.parametrize("kind", ["saturation", "latency"])
+def test_every_body_is_sent_through_every_gateway_in_plaintext(kind: str) -> None:
+    cases = [case for case in all_cases(quick=False) if case.kind == kind and not case.variant.secure]
+    gateways, bodies = {case.variant for case in cases}, {case.body for case in cases if case.body}
+    assert {(case.variant, case.body) for case in cases} == set(itertools.product(gateways, bodies))
+    assert {(body.prompt_bytes, body.is_streamed) for body in bodies} == set(
+        itertools.product((800, 20_000, 220_000, 1_000_000), (False, True))
+    )
+    assert {(each.transport, each.body_mode, each.workers) for each in gateways} == {
+        (None, "buffered", 0),
+        ("grpcio", "buffered", 0),
+        ("grpcio", "full-duplex", 0),
+        ("native", "buffered", 0),
+        ("native", "full-duplex", 0),
+        ("native", "buffered", 1),
+        ("native", "buffered", 2),
+    }
 
 
 def test_what_is_left_shrinks_and_a_shared_gateway_starts_once() -> None:
@@ -36,12 +55,12 @@ def test_every_case_of_a_kind_and_gateway_is_together() -> None:
 
 
 def test_a_text_selects_and_brings_what_is_needed() -> None:
-    names = [case.name for case in selected(all_cases(quick=False), ["LATENCY: grpcio: 1 MB"])]
+    names = [case.name for case in selected(all_cases(quick=False), ["LATENCY: grpcio: 1 MB, streamed"])]
     assert names == [
-        "saturation: no picker: 1 MB",
-        "saturation: grpcio: 1 MB",
-        "latency: no picker: 1 MB",
-        "latency: grpcio: 1 MB",
+        "saturation: no picker: 1 MB, streamed",
+        "saturation: grpcio: 1 MB, streamed",
+        "latency: no picker: 1 MB, streamed",
+        "latency: grpcio: 1 MB, streamed",
     ]
 
 
